@@ -1,0 +1,22 @@
+//! The bus's vocabulary: telegrams and what they are made of.
+//!
+//! Pure: no clock, no I/O. Facts of the protocol are cited by their section of the protocol reference.
+
+pub mod checksum;
+mod datapoint;
+mod frame;
+mod function;
+mod module;
+mod output;
+mod serial;
+mod telegram;
+
+pub use datapoint::{Datapoint, DatapointValue, Levels, latin1};
+pub use frame::{FRAME_BYTES_MAX, Frame, Noise, NoiseCause, Piece, Splitter};
+pub use function::Function;
+pub use module::{Category, ModuleType, UnknownModuleType};
+pub use output::{Bitmap, OutputIndex, Percent, Point};
+pub use serial::{SerialError, SerialNumber};
+pub use telegram::{
+    Command, Edge, Event, EventBus, EventMeaning, EventSource, GrammarError, Reply, System, Telegram,
+};

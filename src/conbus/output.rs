@@ -1,0 +1,189 @@
+//! Small checked numbers: which output, which link, how bright.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The zero-based number of a module's output, 0 to 7.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct OutputIndex(u8);
+
+impl OutputIndex {
+    /// How many outputs a bitmap or a report can name (protocol reference 4.1 and 5.2).
+    pub const COUNT_MAX: u8 = 8;
+
+    /// The output with this number; `None` above 7.
+    pub fn new(index: u8) -> Option<Self> {
+        (index < Self::COUNT_MAX).then_some(Self(index))
+    }
+
+    /// The number, 0 to 7.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+
+    /// The first `count` outputs.
+    pub fn first(count: u8) -> impl Iterator<Item = Self> {
+        (0..count.min(Self::COUNT_MAX)).map(Self)
+    }
+}
+
+impl fmt::Display for OutputIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for OutputIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A light level in percent, 0 to 100.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Percent(u8);
+
+impl Percent {
+    /// Dark.
+    pub const OFF: Self = Self(0);
+    /// Full light.
+    pub const FULL: Self = Self(100);
+
+    /// The level; `None` above 100.
+    pub fn new(percent: u8) -> Option<Self> {
+        (percent <= 100).then_some(Self(percent))
+    }
+
+    /// The number, 0 to 100.
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
+/// The address of one output on a bus: what the cache keeps state of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Point {
+    /// The module.
+    pub serial: crate::conbus::SerialNumber,
+    /// Its output.
+    pub output: OutputIndex,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.serial, self.output)
+    }
+}
+
+impl fmt::Debug for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The on/off state of up to eight outputs or inputs, some of which may be unknown (protocol reference 4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Bitmap {
+    known: u8,
+    on: u8,
+}
+
+impl Bitmap {
+    /// Reads the characters after the last `x`, from the right: the rightmost is output 0. Without any `x` the
+    /// last eight count. Anything but `0` and `1` is unknown.
+    pub fn parse(text: &[u8]) -> Self {
+        let start = text.iter().rposition(|&byte| byte == b'x').map_or(0, |at| at + 1);
+        let mut bitmap = Self::default();
+        for (index, byte) in text[start..].iter().rev().take(usize::from(OutputIndex::COUNT_MAX)).enumerate()
+        {
+            if let (b'0' | b'1', Some(output)) = (byte, OutputIndex::new(index as u8)) {
+                bitmap.set(output, *byte == b'1');
+            }
+        }
+        bitmap
+    }
+
+    /// The eight characters of a module with `count` outputs: `x` for those it does not have.
+    ///
+    /// An output whose state is not known counts as off.
+    pub fn to_text(self, count: u8) -> String {
+        (0..OutputIndex::COUNT_MAX)
+            .rev()
+            .map(|index| match (index < count, self.on >> index & 1) {
+                (false, _) => 'x',
+                (true, 1) => '1',
+                (true, _) => '0',
+            })
+            .collect()
+    }
+
+    /// Whether this output is on; `None` when the bitmap does not tell.
+    pub fn get(self, output: OutputIndex) -> Option<bool> {
+        (self.known >> output.get() & 1 == 1).then(|| self.on >> output.get() & 1 == 1)
+    }
+
+    /// Notes the state of one output.
+    pub fn set(&mut self, output: OutputIndex, on: bool) {
+        let bit = 1 << output.get();
+        self.known |= bit;
+        if on {
+            self.on |= bit;
+        } else {
+            self.on &= !bit;
+        }
+    }
+
+    /// The outputs whose state is known, lowest first.
+    pub fn known(self) -> impl Iterator<Item = (OutputIndex, bool)> {
+        OutputIndex::first(OutputIndex::COUNT_MAX).filter_map(move |output| Some((output, self.get(output)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(text: &str) -> Vec<(u8, bool)> {
+        Bitmap::parse(text.as_bytes()).known().map(|(output, on)| (output.get(), on)).collect()
+    }
+
+    #[test]
+    fn the_rightmost_character_is_output_0() {
+        assert_eq!(states("xxxx1110"), [(0, false), (1, true), (2, true), (3, true)]);
+        assert_eq!(states("xxxxx001"), [(0, true), (1, false), (2, false)]);
+    }
+
+    #[test]
+    fn a_type_code_before_the_bitmap_is_not_state() {
+        assert_eq!(states("35xxxxx010"), [(0, false), (1, true), (2, false)]);
+    }
+
+    #[test]
+    fn what_is_not_0_or_1_is_unknown() {
+        assert_eq!(states("??"), []);
+        assert_eq!(states(""), []);
+        assert_eq!(states("xxxx1?01"), [(0, true), (1, false), (3, true)]);
+        assert_eq!(states("1111111101").len(), 8);
+    }
+
+    #[test]
+    fn text_round_trips() {
+        for text in ["xxxx1110", "xxxxx010", "xxxxxxx1", "10101010"] {
+            let count = text.bytes().filter(|&byte| byte != b'x').count() as u8;
+            assert_eq!(Bitmap::parse(text.as_bytes()).to_text(count), text);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! From the text of `config.toml` to a checked configuration.

@@ -1,0 +1,1 @@
+//! A stand-in house of modules; see `house`.

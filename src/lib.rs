@@ -1,0 +1,7 @@
+//! `conbusd` keeps the state of a Conson XP ("Conbus") installation in memory and answers every reader at once.
+
+pub mod conbus;
+pub mod config;
+pub mod emulator;
+pub mod policy;
+pub mod tools;
