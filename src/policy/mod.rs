@@ -1,7 +1,11 @@
 //! The decisions of the daemon: pure. `now` is always an argument, the next deadline is a result.
 
 mod accessory;
+mod agenda;
+mod facts;
 mod moment;
 
 pub use accessory::AccessoryKind;
+pub use agenda::Agenda;
+pub use facts::{BusError, Freshness, GatewayId, Origin, Reading, Urgency};
 pub use moment::{Moment, earliest};
