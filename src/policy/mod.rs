@@ -3,7 +3,12 @@
 mod accessory;
 mod agenda;
 mod facts;
+pub mod interpret;
 mod moment;
+pub mod outbox;
+pub mod settle;
+pub mod store;
+pub mod switch;
 
 pub use accessory::AccessoryKind;
 pub use agenda::Agenda;
