@@ -2,6 +2,8 @@
 //!
 //! Pure: no clock, no I/O. Facts of the protocol are cited by their section of the protocol reference.
 
+mod action;
+mod action_table;
 pub mod checksum;
 mod datapoint;
 mod frame;
@@ -11,6 +13,8 @@ mod output;
 mod serial;
 mod telegram;
 
+pub use action::{Action, EntryError, Parameter, TableEntry, TimeCode, UnknownAction};
+pub use action_table::{ActionTable, ChunkError, TableChunk, TableTextError, TooManyEntries};
 pub use datapoint::{Datapoint, DatapointValue, Levels, latin1};
 pub use frame::{FRAME_BYTES_MAX, Frame, Noise, NoiseCause, Piece, Splitter};
 pub use function::Function;
