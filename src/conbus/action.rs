@@ -148,9 +148,29 @@ impl fmt::Debug for Action {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TimeCode(u8);
 
-/// Index = time code; half seconds.
-const TIMES_HALF_S: [u16; 20] =
-    [0, 1, 2, 4, 10, 20, 30, 40, 60, 90, 120, 240, 600, 1_200, 1_800, 2_400, 3_600, 5_400, 7_200, 14_400];
+/// Index = time code; the name in exports and the time in half seconds.
+const TIMES: [(&str, u16); 20] = [
+    ("NONE", 0),
+    ("T05SEC", 1),
+    ("T1SEC", 2),
+    ("T2SEC", 4),
+    ("T5SEC", 10),
+    ("T10SEC", 20),
+    ("T15SEC", 30),
+    ("T20SEC", 40),
+    ("T30SEC", 60),
+    ("T45SEC", 90),
+    ("T1MIN", 120),
+    ("T2MIN", 240),
+    ("T5MIN", 600),
+    ("T10MIN", 1_200),
+    ("T15MIN", 1_800),
+    ("T20MIN", 2_400),
+    ("T30MIN", 3_600),
+    ("T45MIN", 5_400),
+    ("T60MIN", 7_200),
+    ("T120MIN", 14_400),
+];
 
 impl TimeCode {
     /// Code 0: no time.
@@ -158,7 +178,7 @@ impl TimeCode {
 
     /// The time with this code; `None` above 19.
     pub fn new(code: u8) -> Option<Self> {
-        (usize::from(code) < TIMES_HALF_S.len()).then_some(Self(code))
+        (usize::from(code) < TIMES.len()).then_some(Self(code))
     }
 
     /// The code, 0 to 19.
@@ -168,13 +188,34 @@ impl TimeCode {
 
     /// How long; zero for [`TimeCode::NONE`].
     pub fn duration(self) -> Duration {
-        Duration::from_millis(u64::from(TIMES_HALF_S[usize::from(self.0)]) * 500)
+        Duration::from_millis(u64::from(TIMES[usize::from(self.0)].1) * 500)
+    }
+}
+
+/// Why a text is not a time of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a time code")]
+pub struct UnknownTime;
+
+impl FromStr for TimeCode {
+    type Err = UnknownTime;
+
+    /// Takes the name that exports write or the code (protocol reference 9.1).
+    fn from_str(text: &str) -> Result<Self, UnknownTime> {
+        let code = TIMES.iter().position(|(name, _)| *name == text);
+        code.map(|code| Self(code as u8)).or_else(|| Self::new(number(text, u8::MAX)?)).ok_or(UnknownTime)
+    }
+}
+
+impl fmt::Display for TimeCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(TIMES[usize::from(self.0)].0)
     }
 }
 
 impl fmt::Debug for TimeCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.duration(), f)
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -375,109 +416,4 @@ fn to_bcd(number: u8) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn entry(text: &str) -> TableEntry {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn the_first_captured_entry() {
-        let first = TableEntry::decode([0x02, 0x00, 0x00, 0x10, 0x00]).unwrap();
-        assert_eq!(first.to_string(), "CP20 0 0 > 1 OFF");
-        assert_eq!(first, entry("CP20 0 0 > 1 OFF;"));
-    }
-
-    #[test]
-    fn inversion_and_parameter_survive_both_ways() {
-        let entry = entry(" XP33LED 15  80 > 3 ~LEVELINC 100 ; ");
-        assert!(entry.inverted);
-        assert_eq!(entry.encode(), [0x35, 0x15, 0x80, 9 << 3 | 2, 0x80 | 100]);
-        assert_eq!(entry.to_string(), "XP33LED 15 80 > 3 ~LEVELINC 100");
-    }
-
-    #[test]
-    fn types_and_actions_without_a_name_are_kept() {
-        let odd = TableEntry::decode([0x99, 0x01, 0x02, 27 << 3 | 7, 0x7F]).unwrap();
-        assert_eq!(odd.to_string(), "TYPE99 1 2 > 8 ACTION27 127");
-        assert_eq!(entry("TYPE99 1 2 > 8 ACTION27 127"), odd);
-    }
-
-    #[test]
-    fn short_names_of_the_xp24_are_read() {
-        assert_eq!(entry("CP20 4 8 > 1 OF"), entry("CP20 4 8 > 1 OFF"));
-        assert_eq!(Action::KNOWN.len(), 29);
-        for &action in Action::KNOWN {
-            assert_eq!(action.short_name().unwrap().parse(), Ok(action));
-            assert_eq!(action.name().unwrap().parse(), Ok(action));
-        }
-    }
-
-    #[test]
-    fn a_source_that_is_not_decimal_is_an_error_value() {
-        for at in 0..3 {
-            let mut bytes = [0x02, 0x00, 0x00, 0x10, 0x00];
-            bytes[at] = 0x1A;
-            assert_eq!(TableEntry::decode(bytes), Err(EntryError::NotDecimal(bytes)));
-        }
-    }
-
-    #[test]
-    fn a_wrong_text_says_what_is_wrong() {
-        type E = EntryError;
-        for (text, error) in [
-            ("", E::Form("".into())),
-            ("CP20 0 0 1 ON", E::Form("CP20 0 0 1 ON".into())),
-            ("CP20 0 0 > 1 ON 1 2", E::Form("CP20 0 0 > 1 ON 1 2".into())),
-            ("CP21 0 0 > 1 ON", E::ModuleType("CP21".into())),
-            ("CP20 100 0 > 1 ON", E::Number("100".into())),
-            ("CP20 0 +1 > 1 ON", E::Number("+1".into())),
-            ("CP20 0 0 > 0 ON", E::Output("0".into())),
-            ("CP20 0 0 > 9 ON", E::Output("9".into())),
-            ("CP20 0 0 > 1 ~~ON", E::Action("~ON".into())),
-            ("CP20 0 0 > 1 ACTION32", E::Action("ACTION32".into())),
-            ("CP20 0 0 > 1 ON 128", E::Parameter("128".into())),
-        ] {
-            assert_eq!(text.parse::<TableEntry>(), Err(error), "{text}");
-        }
-    }
-
-    #[test]
-    fn times_of_the_reference() {
-        let seconds = |code| TimeCode::new(code).unwrap().duration().as_secs_f32();
-        for (code, expected) in [(0, 0.0), (1, 0.5), (2, 1.0), (9, 45.0), (10, 60.0), (19, 7200.0)] {
-            assert!((seconds(code) - expected).abs() < f32::EPSILON, "{code}");
-        }
-        assert_eq!(TimeCode::new(20), None);
-        assert_eq!(Parameter::new(100).unwrap().time(), None);
-    }
-
-    #[test]
-    fn the_wildcard_type_listens_to_every_type_of_its_link() {
-        let heard = EventSource::parse_stem("E14L04I02").unwrap();
-        assert!(entry("XP2606 4 2 > 1 ON").listens_to(heard));
-        assert!(entry("ALLMOD 4 2 > 1 ON").listens_to(heard));
-        assert!(!entry("ALLMOD 5 2 > 1 ON").listens_to(heard));
-        assert!(!entry("CP20 4 2 > 1 ON").listens_to(heard));
-    }
-
-    proptest! {
-        #[test]
-        fn every_decodable_entry_round_trips_as_bytes_and_text(bytes in any::<[u8; 5]>()) {
-            match TableEntry::decode(bytes) {
-                Ok(entry) => {
-                    prop_assert_eq!(entry.encode(), bytes);
-                    prop_assert_eq!(entry.to_string().parse(), Ok(entry));
-                }
-                Err(error) => prop_assert_eq!(error, EntryError::NotDecimal(bytes)),
-            }
-        }
-
-        #[test]
-        fn any_text_is_an_entry_or_an_error(text in ".{0,40}") {
-            let _ = text.parse::<TableEntry>();
-        }
-    }
-}
+mod tests;

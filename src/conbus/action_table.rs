@@ -283,7 +283,7 @@ mod tests {
             let entries: Vec<TableEntry> = rows
                 .iter()
                 .map(|&(t, l, i, what, how)| {
-                    let bcd = |n: u8| n / 10 << 4 | n % 10;
+                    let bcd = |n: u8| ((n / 10) << 4) | (n % 10);
                     TableEntry::decode([bcd(t), bcd(l), bcd(i), what, how]).unwrap()
                 })
                 .filter(|entry| entry.encode() != [0; 5])

@@ -9,16 +9,20 @@ mod datapoint;
 mod frame;
 mod function;
 mod module;
+mod module_table;
 mod output;
 mod serial;
 mod telegram;
 
-pub use action::{Action, EntryError, Parameter, TableEntry, TimeCode, UnknownAction};
+pub use action::{Action, EntryError, Parameter, TableEntry, TimeCode, UnknownAction, UnknownTime};
 pub use action_table::{ActionTable, ChunkError, TableChunk, TableTextError, TooManyEntries};
 pub use datapoint::{Datapoint, DatapointValue, Levels, latin1};
 pub use frame::{FRAME_BYTES_MAX, Frame, Noise, NoiseCause, Piece, Splitter};
 pub use function::Function;
 pub use module::{Category, ModuleType, UnknownModuleType};
+pub use module_table::{
+    ModuleTable, ModuleTableError, Xp20Input, Xp20Table, Xp24Table, Xp33Output, Xp33Scene, Xp33Table,
+};
 pub use output::{Bitmap, OutputIndex, Percent, Point};
 pub use serial::{SerialError, SerialNumber};
 pub use telegram::{
