@@ -2,10 +2,12 @@
 
 mod accessory;
 mod agenda;
+mod backoff;
 mod facts;
 mod moment;
 
 pub use accessory::AccessoryKind;
 pub use agenda::Agenda;
+pub use backoff::{Backoff, BackoffPlan, BackoffPlanError};
 pub use facts::{BusError, Freshness, GatewayId, Origin, Reading, Urgency};
 pub use moment::{Moment, earliest};
