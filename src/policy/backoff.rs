@@ -86,7 +86,7 @@ impl BackoffPlan {
     pub fn delay(&self, attempt: u32, seed: u64) -> Duration {
         let factor = 2_u32.checked_pow(attempt).unwrap_or(u32::MAX);
         let upper = self.first.saturating_mul(factor).min(self.cap);
-        let span = u64::try_from((upper - self.floor).as_micros()).unwrap_or(u64::MAX);
+        let span = u64::try_from(upper.saturating_sub(self.floor).as_micros()).unwrap_or(u64::MAX);
         self.floor + Duration::from_micros(spread(seed) % span.saturating_add(1).max(1))
     }
 }
@@ -184,8 +184,8 @@ mod tests {
         let plan = BackoffPlan::gateway();
         let mut tenths = [0_u32; 10];
         for seed in 0..1000 {
-            let part = (plan.delay(9, seed) - plan.floor()).as_secs_f64()
-                / (plan.cap() - plan.floor()).as_secs_f64();
+            let above = plan.delay(9, seed).saturating_sub(plan.floor()).as_secs_f64();
+            let part = above / plan.cap().saturating_sub(plan.floor()).as_secs_f64();
             tenths[((part * 10.0) as usize).min(9)] += 1;
         }
         assert!(tenths.iter().all(|count| (60..=140).contains(count)), "{tenths:?}");
