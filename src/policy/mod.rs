@@ -5,9 +5,11 @@ mod agenda;
 mod backoff;
 mod facts;
 mod moment;
+mod schedule;
 
 pub use accessory::AccessoryKind;
 pub use agenda::Agenda;
 pub use backoff::{Backoff, BackoffPlan, BackoffPlanError};
 pub use facts::{BusError, Freshness, GatewayId, Origin, Reading, Urgency};
 pub use moment::{Moment, earliest};
+pub use schedule::{ModulePlan, Schedule, SchedulePlan, Turn};
