@@ -5,6 +5,7 @@ mod agenda;
 mod backoff;
 mod facts;
 mod moment;
+mod roster;
 mod schedule;
 
 pub use accessory::AccessoryKind;
@@ -12,4 +13,5 @@ pub use agenda::Agenda;
 pub use backoff::{Backoff, BackoffPlan, BackoffPlanError};
 pub use facts::{BusError, Freshness, GatewayId, Origin, Reading, Urgency};
 pub use moment::{Moment, earliest};
+pub use roster::{ModuleSnapshot, Roster, RosterEffect, RosterPlan};
 pub use schedule::{ModulePlan, Schedule, SchedulePlan, Turn};
