@@ -7,6 +7,7 @@ mod facts;
 mod moment;
 mod roster;
 mod schedule;
+mod storm;
 
 pub use accessory::AccessoryKind;
 pub use agenda::Agenda;
@@ -15,3 +16,4 @@ pub use facts::{BusError, Freshness, GatewayId, Origin, Reading, Urgency};
 pub use moment::{Moment, earliest};
 pub use roster::{ModuleSnapshot, Roster, RosterEffect, RosterPlan};
 pub use schedule::{ModulePlan, Schedule, SchedulePlan, Turn};
+pub use storm::{Storm, StormEffect, StormPlan};
