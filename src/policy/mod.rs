@@ -4,20 +4,16 @@ mod accessory;
 mod agenda;
 mod backoff;
 mod facts;
-<<<<<<< .merge_file_9ZlnjT
 pub mod interpret;
-mod moment;
-pub mod outbox;
-pub mod settle;
-pub mod store;
-pub mod switch;
-=======
 mod liveness;
 mod moment;
+pub mod outbox;
 mod roster;
 mod schedule;
+pub mod settle;
+pub mod store;
 mod storm;
->>>>>>> .merge_file_wakNsU
+pub mod switch;
 
 pub use accessory::AccessoryKind;
 pub use agenda::Agenda;
