@@ -1,3 +1,5 @@
+//! Claims about the schedule, on a made-up clock.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
