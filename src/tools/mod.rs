@@ -1,1 +1,3 @@
 //! What the subcommands do.
+
+pub mod check;
