@@ -1,4 +1,5 @@
 //! What the subcommands do.
 
+pub mod check;
 pub mod decode;
 pub mod monitor;

@@ -1,0 +1,3 @@
+//! Claims about whole files.
+
+mod shipped;
