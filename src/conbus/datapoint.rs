@@ -248,7 +248,7 @@ impl DatapointValue {
             }
             Datapoint::LEVELS => Self::Levels(Levels::parse(value)),
             Datapoint::HOURS | Datapoint::ENERGY => Self::Channels(channels(value)),
-            Datapoint::TEMPERATURE => Self::Temperature(parse_temperature(value)?),
+            Datapoint::TEMPERATURE => parse_temperature(value)?,
             Datapoint::AUTO_REPORT => match value {
                 b"PP" => Self::AutoReport(true),
                 b"AA" => Self::AutoReport(false),
@@ -263,8 +263,8 @@ impl DatapointValue {
     }
 }
 
-/// Reads `+28,5` with a degree sign and `C`; the outer `None` is a malformed text.
-fn parse_temperature(value: &[u8]) -> Option<Option<i16>> {
+/// Reads `+28,5` with a degree sign and `C`.
+fn parse_temperature(value: &[u8]) -> Option<DatapointValue> {
     let (sign, rest) = match value.split_first()? {
         (b'+', rest) => (1, rest),
         (b'-', rest) => (-1, rest),
@@ -274,7 +274,7 @@ fn parse_temperature(value: &[u8]) -> Option<Option<i16>> {
     let comma = rest.iter().position(|&byte| byte == b',')?;
     let (whole, tenth) = (decimal(&rest[..comma])?, decimal(&rest[comma + 1..])?);
     let tenths = (whole <= 999 && tenth <= 9).then(|| sign * (whole * 10 + tenth) as i16)?;
-    Some((tenths != -200).then_some(tenths))
+    Some(DatapointValue::Temperature((tenths != -200).then_some(tenths)))
 }
 
 #[cfg(test)]

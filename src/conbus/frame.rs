@@ -4,6 +4,8 @@
 //! before it, so a truncated frame never swallows its successor. Memory is bounded and nothing fails: what is
 //! not a frame is a value, [`Noise`].
 
+use serde::Serialize;
+
 use super::checksum::checksum;
 
 /// The most bytes that one frame may have on the bus, brackets included; the longest seen has 87.
@@ -23,7 +25,8 @@ impl<'a> Frame<'a> {
 }
 
 /// Why bytes are not a telegram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NoiseCause {
     /// A complete frame whose checksum letters do not agree.
     Checksum,

@@ -5,13 +5,16 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::datapoint::latin1;
 use super::{
     Datapoint, DatapointValue, Frame, Function, ModuleType, OutputIndex, Percent, SerialNumber, checksum,
 };
 
 /// Whether a switch was pressed (or an output went on), or released (or off).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Edge {
     /// `M`: pressed, or on.
     Make,

@@ -1,7 +1,26 @@
 //! The decisions of the daemon: pure. `now` is always an argument, the next deadline is a result.
 
 mod accessory;
+mod agenda;
+mod backoff;
+mod facts;
+pub mod interpret;
+mod liveness;
 mod moment;
+pub mod outbox;
+mod roster;
+mod schedule;
+pub mod settle;
+pub mod store;
+mod storm;
+pub mod switch;
 
 pub use accessory::AccessoryKind;
+pub use agenda::Agenda;
+pub use backoff::{Backoff, BackoffPlan, BackoffPlanError};
+pub use facts::{BusError, Freshness, GatewayId, Origin, Reading, Urgency};
+pub use liveness::{Liveness, LivenessPlan, Verdict};
 pub use moment::{Moment, earliest};
+pub use roster::{ModuleSnapshot, Roster, RosterEffect, RosterPlan};
+pub use schedule::{ModulePlan, Schedule, SchedulePlan, Turn};
+pub use storm::{Storm, StormEffect, StormPlan};

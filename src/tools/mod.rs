@@ -1,1 +1,4 @@
 //! What the subcommands do.
+
+pub mod decode;
+pub mod monitor;

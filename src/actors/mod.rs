@@ -1,0 +1,143 @@
+//! The actors: thin shells around the policies, one file each.
+//!
+//! Here are the two sanctioned ways to send, the one clock and the one timer of an actor. An actor takes the
+//! clock, asks its policy and performs the effects; it decides nothing.
+
+pub mod accessory;
+pub mod cache;
+pub mod connection;
+pub mod events;
+pub mod listener;
+pub mod poller;
+
+use std::future::Future;
+use std::time::Duration;
+
+use actix::dev::{MessageResponse, ToEnvelope};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Handler, MailboxError, Message, Recipient, SpawnHandle};
+
+use crate::policy::{BusError, Moment};
+
+thread_local! {
+    /// The beginning of time on this thread.
+    static EPOCH: tokio::time::Instant = tokio::time::Instant::now();
+}
+
+/// The one clock: monotonic, and virtual where tokio's clock is.
+pub fn now() -> Moment {
+    Moment::after_start(EPOCH.with(|epoch| tokio::time::Instant::now().saturating_duration_since(*epoch)))
+}
+
+/// Asks an actor and waits for its answer, `within` at most. The only way to send a request.
+///
+/// An actor that is gone answers [`BusError::Stopping`].
+#[expect(clippy::disallowed_methods, reason = "the one place that sends a request: it always has a deadline")]
+pub fn ask<A, M, T>(
+    to: &Addr<A>,
+    message: M,
+    within: Duration,
+) -> impl Future<Output = Result<T, BusError>> + Send + use<A, M, T>
+where
+    A: Actor + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: Message<Result = Result<T, BusError>> + Send + 'static,
+    T: Send + 'static,
+    Result<T, BusError>: MessageResponse<A, M>,
+{
+    let answer = to.send(message).timeout(within);
+    async move {
+        match answer.await {
+            Ok(outcome) => outcome,
+            Err(MailboxError::Closed) => Err(BusError::Stopping),
+            Err(MailboxError::Timeout) => Err(BusError::TimedOut),
+        }
+    }
+}
+
+/// Where facts of one kind go. The only way to tell something.
+///
+/// It never waits. The mailbox behind it bounds what may queue; what finds no room is counted, and the caller
+/// decides what its loss means.
+#[derive(Debug)]
+pub struct Outlet<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    to: Recipient<M>,
+    lost: u64,
+}
+
+impl<M> Outlet<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    /// An outlet that keeps `to`: the bound of a mailbox holds for each kept handle.
+    pub fn new(to: Recipient<M>) -> Self {
+        Self { to, lost: 0 }
+    }
+
+    /// How many facts found no room.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+/// Tells a fact; false when it found no room.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that tells: on a kept recipient, losses counted")]
+pub fn tell<M>(outlet: &mut Outlet<M>, message: M) -> bool
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    let told = outlet.to.try_send(message).is_ok();
+    outlet.lost += u64::from(!told);
+    told
+}
+
+/// The one timer of an actor, armed for the earliest deadline its policy has.
+#[derive(Debug, Default)]
+struct Alarm {
+    armed: Option<(Moment, SpawnHandle)>,
+}
+
+impl Alarm {
+    /// Arms the timer for `at`, unless it rings early enough anyway; `ring` looks at the policy again.
+    fn set<A>(&mut self, at: Option<Moment>, ctx: &mut A::Context, ring: fn(&mut A, &mut A::Context))
+    where
+        A: Actor,
+        A::Context: AsyncContext<A>,
+    {
+        let Some(at) = at else { return };
+        match self.armed {
+            Some((armed, _)) if armed <= at => return,
+            Some((_, handle)) => {
+                ctx.cancel_future(handle);
+            }
+            None => {}
+        }
+        let handle = ctx.run_later(at.since(now()), ring);
+        self.armed = Some((at, handle));
+    }
+
+    /// The timer has rung.
+    fn rang(&mut self) {
+        self.armed = None;
+    }
+
+    /// The actor was restarted: its timers are gone, and their handles mean other timers now.
+    fn forget(&mut self) {
+        self.armed = None;
+    }
+}
+
+/// Ends an actor for good, as the last step of a drain.
+fn end<A>(ctx: &mut A::Context)
+where
+    A: Actor,
+    A::Context: ActorContext,
+{
+    ctx.stop();
+}

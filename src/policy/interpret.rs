@@ -1,0 +1,386 @@
+//! Telegrams and the installation give facts.
+//!
+//! Owns what is needed to understand a telegram: which module has which type and link, which queries are out,
+//! and what each module last said. One for each gateway. It stores no state for readers.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Moment;
+use super::outbox::Ending;
+use super::settle::{Asked, Aspect, Basis, PointValue};
+use super::store::Observation;
+use crate::conbus::{
+    Bitmap, Datapoint, DatapointValue, Edge, Event, EventBus, EventMeaning, EventSource, Function,
+    ModuleType, OutputIndex, Point, Reply, SerialNumber, System, Telegram,
+};
+
+/// How long a change seen by a poll may wait for the report that announces it: reports come about 50 ms after
+/// the change and may queue behind other traffic (protocol reference 5.2).
+const REPORT_GRACE: Duration = Duration::from_secs(1);
+
+/// How long the query of another master counts as open.
+const FOREIGN_QUERY_LIFE: Duration = Duration::from_millis(300);
+
+/// How many queries of other masters are remembered.
+const FOREIGN_QUERIES_MAX: usize = 32;
+
+/// A module as configured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Installed {
+    /// Its address.
+    pub serial: SerialNumber,
+    /// Its type.
+    pub module_type: ModuleType,
+    /// Its link number, 0 to 99.
+    pub link: u8,
+}
+
+/// What is new of a module as a whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ModuleNews {
+    /// A datapoint was read.
+    Value(Datapoint, DatapointValue),
+    /// It refused a function: F19 was heard after it was asked.
+    Refused(Function),
+    /// It did not answer in time.
+    Silent,
+    /// A poll found what the reports had said.
+    CleanPoll,
+    /// A poll found a change that no report had announced.
+    Unannounced,
+    /// It dumped all outputs: it has restarted, or reports were just enabled (protocol reference 5.3).
+    Restarted,
+}
+
+/// What a telegram tells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fact {
+    /// The state of an output.
+    Observed(Observation),
+    /// A command for an output is under way or was accepted.
+    Commanded {
+        /// The output.
+        point: Point,
+        /// The counter of the connection.
+        seq: u64,
+        /// When.
+        at: Moment,
+    },
+    /// Who answers for an output is in doubt.
+    Doubtful {
+        /// The output.
+        point: Point,
+        /// Which half of its state.
+        aspect: Aspect,
+        /// The counter of the connection.
+        seq: u64,
+        /// When.
+        at: Moment,
+    },
+    /// Something about a module as a whole.
+    Module(SerialNumber, ModuleNews),
+    /// Somebody pressed or released something.
+    Button {
+        /// Where.
+        input: EventSource,
+        /// Pressed or released.
+        edge: Edge,
+    },
+    /// What is known of this module may be wrong.
+    Invalidate(SerialNumber),
+    /// A report that fits no configured module, or several; told once for each source.
+    Unplaced {
+        /// The source as it stands in the event.
+        input: EventSource,
+        /// How many modules fit.
+        candidates: usize,
+    },
+}
+
+/// A change that a poll found and no report has announced yet.
+#[derive(Debug)]
+struct Pending {
+    serial: SerialNumber,
+    output: OutputIndex,
+    on: bool,
+    at: Moment,
+}
+
+#[derive(Debug)]
+struct Known {
+    module_type: ModuleType,
+    link: u8,
+    outputs: Bitmap,
+    report_seq: [u64; OutputIndex::COUNT_MAX as usize],
+    /// The last command written to it and not yet acknowledged.
+    commanded: Option<Point>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Query {
+    serial: SerialNumber,
+    datapoint: Datapoint,
+    asked: Asked,
+    ours: bool,
+}
+
+/// The interpreter of one gateway's telegrams.
+#[derive(Debug)]
+pub struct Interpreter {
+    modules: BTreeMap<SerialNumber, Known>,
+    open: Vec<Query>,
+    pending: Vec<Pending>,
+    unplaced: BTreeSet<(ModuleType, u8)>,
+}
+
+impl Interpreter {
+    /// Knows the installation and nothing that was said.
+    pub fn new(modules: impl IntoIterator<Item = Installed>) -> Self {
+        let modules = modules.into_iter().map(|module| {
+            let known = Known {
+                module_type: module.module_type,
+                link: module.link,
+                outputs: Bitmap::default(),
+                report_seq: [0; OutputIndex::COUNT_MAX as usize],
+                commanded: None,
+            };
+            (module.serial, known)
+        });
+        Self { modules: modules.collect(), open: Vec::new(), pending: Vec::new(), unplaced: BTreeSet::new() }
+    }
+
+    /// Whether somebody asked for this reply, as far as can be known. A reply to a command counts as asked for.
+    pub fn is_solicited(&self, reply: &Reply) -> bool {
+        match reply.datapoint() {
+            Some((datapoint, _)) => {
+                self.open.iter().any(|query| query.serial == reply.serial && query.datapoint == datapoint)
+            }
+            None => true,
+        }
+    }
+
+    /// We wrote a telegram.
+    pub fn sent(&mut self, telegram: &Telegram, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
+        self.announce(at, facts);
+        if let Telegram::System(system) = telegram {
+            self.system(system, Asked { seq, at }, true, facts);
+        }
+    }
+
+    /// A telegram was heard.
+    pub fn heard(&mut self, telegram: &Telegram, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
+        self.announce(at, facts);
+        match telegram {
+            Telegram::Event(event) => self.event(event, seq, at, facts),
+            // The bridge forwards what other masters ask (protocol reference 5.5).
+            Telegram::System(system) => self.system(system, Asked { seq, at }, false, facts),
+            Telegram::Reply(reply) => self.reply(reply, seq, at, facts),
+        }
+    }
+
+    fn system(&mut self, system: &System, asked: Asked, ours: bool, facts: &mut Vec<Fact>) {
+        if let Some(datapoint) = system.reads() {
+            if !ours {
+                self.open.retain(|query| query.ours || asked.at.since(query.asked.at) < FOREIGN_QUERY_LIFE);
+                if self.open.len() >= FOREIGN_QUERIES_MAX {
+                    return;
+                }
+            }
+            self.open.push(Query { serial: system.serial, datapoint, asked, ours });
+        } else if let Some(command) = system.commands() {
+            let (crate::conbus::Command::SetOutput(output, _) | crate::conbus::Command::SetLevel(output, _)) =
+                command;
+            let point = Point { serial: system.serial, output };
+            if let Some(known) = self.modules.get_mut(&system.serial) {
+                known.commanded = Some(point);
+                facts.push(Fact::Commanded { point, seq: asked.seq, at: asked.at });
+            }
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
+        if let Some((datapoint, value)) = reply.value() {
+            let asked = self.attribute(reply.serial, datapoint, at);
+            self.learn(reply.serial, &value);
+            match (&value, Aspect::of(datapoint)) {
+                (DatapointValue::Outputs(outputs), _) => {
+                    self.outputs(reply.serial, *outputs, asked, seq, at, facts)
+                }
+                (DatapointValue::Levels(levels), _) => {
+                    for (output, level) in
+                        levels.known().filter(|(output, _)| self.has(reply.serial, *output))
+                    {
+                        let point = Point { serial: reply.serial, output };
+                        let (value, basis) = (PointValue::Level(level), Basis::Reply { asked });
+                        facts.push(Fact::Observed(Observation { point, value, basis, seq, at }));
+                    }
+                }
+                _ => {}
+            }
+            if let (None, Some(aspect)) = (asked, Aspect::of(datapoint)) {
+                self.doubt(reply.serial, aspect, seq, at, facts);
+            }
+            if self.modules.contains_key(&reply.serial) {
+                facts.push(Fact::Module(reply.serial, ModuleNews::Value(datapoint, value)));
+            }
+            return;
+        }
+        let Some(known) = self.modules.get_mut(&reply.serial) else { return };
+        if reply.function == Function::ACK
+            && let Some(point) = known.commanded.take()
+        {
+            facts.push(Fact::Commanded { point, seq, at });
+        }
+    }
+
+    /// Finds the only query that this reply can belong to.
+    fn attribute(&mut self, serial: SerialNumber, datapoint: Datapoint, at: Moment) -> Option<Asked> {
+        self.open.retain(|query| query.ours || at.since(query.asked.at) < FOREIGN_QUERY_LIFE);
+        let matches = |query: &Query| query.serial == serial && query.datapoint == datapoint;
+        let count = self.open.iter().filter(|query| matches(query)).count();
+        let place = self.open.iter().position(matches)?;
+        let query = self.open.remove(place);
+        (count == 1 && query.ours).then_some(query.asked)
+    }
+
+    fn has(&self, serial: SerialNumber, output: OutputIndex) -> bool {
+        self.modules.get(&serial).is_some_and(|known| output.get() < known.module_type.outputs())
+    }
+
+    /// The map from events to modules follows what the modules say of themselves (protocol reference 5.4).
+    fn learn(&mut self, serial: SerialNumber, value: &DatapointValue) {
+        let Some(known) = self.modules.get_mut(&serial) else { return };
+        match value {
+            DatapointValue::Link(link) => known.link = *link,
+            // A type with other outputs than the configured one would change which outputs exist: it is only
+            // warned of, by the roster.
+            DatapointValue::TypeCode(module_type) if module_type.outputs() == known.module_type.outputs() => {
+                known.module_type = *module_type;
+            }
+            _ => {}
+        }
+    }
+
+    fn outputs(
+        &mut self,
+        serial: SerialNumber,
+        heard: Bitmap,
+        asked: Option<Asked>,
+        seq: u64,
+        at: Moment,
+        facts: &mut Vec<Fact>,
+    ) {
+        let Some(known) = self.modules.get_mut(&serial) else { return };
+        let count = known.module_type.outputs();
+        let mut clean = true;
+        for (output, on) in heard.known().filter(|(output, _)| output.get() < count) {
+            let point = Point { serial, output };
+            let (value, basis) = (PointValue::On(on), Basis::Reply { asked });
+            facts.push(Fact::Observed(Observation { point, value, basis, seq, at }));
+            let Some(asked) = asked else { continue };
+            if known.report_seq[usize::from(output.get())] > asked.seq {
+                continue;
+            }
+            if known.outputs.get(output).is_some_and(|was| was != on) {
+                clean = false;
+                self.pending.push(Pending { serial, output, on, at });
+            }
+            known.outputs.set(output, on);
+        }
+        if asked.is_some() && clean && !self.pending.iter().any(|pending| pending.serial == serial) {
+            facts.push(Fact::Module(serial, ModuleNews::CleanPoll));
+        }
+    }
+
+    /// Changes whose report has not come in time were not announced.
+    fn announce(&mut self, now: Moment, facts: &mut Vec<Fact>) {
+        self.pending.retain(|pending| {
+            let waits = now.since(pending.at) < REPORT_GRACE;
+            if !waits {
+                facts.push(Fact::Module(pending.serial, ModuleNews::Unannounced));
+            }
+            waits
+        });
+    }
+
+    fn event(&mut self, event: &Event, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
+        match event.meaning() {
+            EventMeaning::OutputReport(output) if event.bus == EventBus::Xp => {
+                self.report(event, output, seq, at, facts);
+            }
+            _ => facts.push(Fact::Button { input: event.source, edge: event.edge }),
+        }
+    }
+
+    fn report(&mut self, event: &Event, output: OutputIndex, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
+        let EventSource { module_type, link, .. } = event.source;
+        let mut fitting: Vec<_> = self
+            .modules
+            .iter_mut()
+            .filter(|(_, known)| known.module_type == module_type && known.link == link)
+            .collect();
+        let [(serial, known)] = &mut fitting[..] else {
+            let candidates: Vec<SerialNumber> = fitting.iter().map(|(serial, _)| **serial).collect();
+            facts.extend(candidates.iter().map(|serial| Fact::Invalidate(*serial)));
+            if self.unplaced.insert((module_type, link)) {
+                facts.push(Fact::Unplaced { input: event.source, candidates: candidates.len() });
+            }
+            return;
+        };
+        let serial = **serial;
+        if output.get() >= module_type.outputs() {
+            // An XP24 dumps eight bits though it has four outputs (protocol reference 5.2).
+            if output.get() + 1 == OutputIndex::COUNT_MAX {
+                facts.push(Fact::Module(serial, ModuleNews::Restarted));
+            }
+            return;
+        }
+        let on = event.edge == Edge::Make;
+        known.outputs.set(output, on);
+        known.report_seq[usize::from(output.get())] = seq;
+        self.pending.retain(|one| one.serial != serial || one.output != output || one.on != on);
+        let point = Point { serial, output };
+        let (value, basis) = (PointValue::On(on), Basis::Report);
+        facts.push(Fact::Observed(Observation { point, value, basis, seq, at }));
+    }
+
+    /// A telegram of ours that had been written waits no longer.
+    pub fn ended(&mut self, serial: SerialNumber, seq: u64, how: Ending, at: Moment, facts: &mut Vec<Fact>) {
+        self.announce(at, facts);
+        let query = self.open.iter().position(|query| query.ours && query.serial == serial);
+        let query = query.map(|place| self.open.remove(place));
+        let lost = matches!(how, Ending::TimedOut | Ending::LinkLost);
+        if let Some(aspect) = query.filter(|_| lost).and_then(|query| Aspect::of(query.datapoint)) {
+            self.doubt(serial, aspect, seq, at, facts);
+        }
+        let Some(known) = self.modules.get_mut(&serial) else { return };
+        match how {
+            Ending::TimedOut => facts.push(Fact::Module(serial, ModuleNews::Silent)),
+            Ending::Refused if query.is_none() && known.commanded.take().is_some() => {
+                facts.push(Fact::Module(serial, ModuleNews::Refused(Function::NAK)));
+            }
+            _ => {}
+        }
+    }
+
+    fn doubt(&self, serial: SerialNumber, aspect: Aspect, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
+        let outputs = self.modules.get(&serial).map_or(0, |known| known.module_type.outputs());
+        for output in OutputIndex::first(outputs) {
+            facts.push(Fact::Doubtful { point: Point { serial, output }, aspect, seq, at });
+        }
+    }
+
+    /// The link is gone: what was open stays unanswered, and what was known may have changed unheard.
+    pub fn link_lost(&mut self) {
+        self.open.clear();
+        self.pending.clear();
+        for known in self.modules.values_mut() {
+            known.outputs = Bitmap::default();
+            known.commanded = None;
+        }
+    }
+}

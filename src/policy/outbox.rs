@@ -1,0 +1,355 @@
+//! What to say to the bus next: urgency, pacing, one exchange in flight, joining of equal reads, time-outs.
+//!
+//! Owns every telegram that waits to be written and the one that waits for its answer. Knows neither socket nor
+//! clock. The pacing is that of protocol reference 7.3.
+
+mod pending;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use self::pending::{Expects, Flight, Queued};
+use super::{BusError, Moment, Urgency, earliest};
+use crate::conbus::{Function, SerialNumber, Telegram};
+
+/// Times and limits of one gateway's outbox.
+#[derive(Clone, Debug)]
+pub struct OutboxPlan {
+    /// How many telegrams may wait.
+    pub capacity: usize,
+    /// Pause after a reply.
+    pub after_reply: Duration,
+    /// Pause after an injected event, which nobody acknowledges.
+    pub after_event: Duration,
+    /// When an exchange is given up.
+    pub time_out: Duration,
+    /// When an exchange with the bridge itself is given up.
+    pub bridge_time_out: Duration,
+    /// How long answers to a broadcast may come in.
+    pub broadcast_window: Duration,
+    /// How often a read is repeated.
+    pub read_retries: u8,
+    /// The bridges.
+    pub bridges: BTreeSet<SerialNumber>,
+    /// The least time between two background reads of a module.
+    pub spacing: Duration,
+    /// The same for modules that need more.
+    pub spacing_of: BTreeMap<SerialNumber, Duration>,
+}
+
+impl Default for OutboxPlan {
+    fn default() -> Self {
+        Self {
+            // More than a house of 64 modules can ask for at once; beyond it the asker is told.
+            capacity: 200,
+            after_reply: Duration::from_millis(20),
+            after_event: Duration::from_millis(60),
+            time_out: Duration::from_millis(300),
+            bridge_time_out: Duration::from_millis(150),
+            broadcast_window: Duration::from_secs(1),
+            read_retries: 2,
+            bridges: BTreeSet::new(),
+            spacing: Duration::from_millis(200),
+            spacing_of: BTreeMap::new(),
+        }
+    }
+}
+
+/// Somebody who waits for an exchange to end.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Ticket(u64);
+
+/// An exchange that went well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delivered {
+    /// When its telegram was written.
+    pub sent_at: Moment,
+}
+
+/// How one telegram on the wire ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Ending {
+    /// Answered or acknowledged.
+    Answered,
+    /// Refused: a NAK, or `??` to a read.
+    Refused,
+    /// No answer in time.
+    TimedOut,
+    /// The link was lost first.
+    LinkLost,
+}
+
+/// What the owner of the socket is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Write this telegram now.
+    Write(Telegram),
+    /// Answer whoever holds the ticket.
+    Ended {
+        /// The ticket.
+        ticket: Ticket,
+        /// How it went.
+        outcome: Result<Delivered, BusError>,
+    },
+    /// A telegram that had been written waits no longer.
+    WireFree {
+        /// To which module it went.
+        serial: SerialNumber,
+        /// How it ended.
+        how: Ending,
+    },
+}
+
+/// The outbox of one gateway.
+#[derive(Debug)]
+pub struct Outbox {
+    plan: OutboxPlan,
+    link_up: bool,
+    draining: bool,
+    queue: BTreeMap<(Urgency, u64), Queued>,
+    flight: Option<Flight>,
+    free_at: Moment,
+    asked_at: BTreeMap<SerialNumber, Moment>,
+    /// Writes that a module refused on this connection: the bus is not bothered with them again.
+    refused: BTreeSet<(SerialNumber, Function)>,
+    tickets: u64,
+    order: u64,
+    joined: u64,
+    timeouts: u64,
+}
+
+impl Outbox {
+    /// An empty outbox; its link is down.
+    pub fn new(plan: OutboxPlan) -> Self {
+        Self {
+            plan,
+            link_up: false,
+            draining: false,
+            queue: BTreeMap::new(),
+            flight: None,
+            free_at: Moment::START,
+            asked_at: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            tickets: 0,
+            order: 0,
+            joined: 0,
+            timeouts: 0,
+        }
+    }
+
+    /// How many telegrams wait to be written.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether nothing waits to be written.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.flight.is_none()
+    }
+
+    /// How many reads were joined with an equal one.
+    pub fn joined_total(&self) -> u64 {
+        self.joined
+    }
+
+    /// How many telegrams were not answered in time.
+    pub fn timeouts_total(&self) -> u64 {
+        self.timeouts
+    }
+
+    /// Takes a telegram to be written as soon as its urgency allows. The ticket is answered by [`Effect::Ended`].
+    ///
+    /// `deadline` is when the asker no longer cares: what is not written by then ends as [`BusError::TimedOut`].
+    pub fn submit(
+        &mut self,
+        telegram: Telegram,
+        urgency: Urgency,
+        deadline: Moment,
+    ) -> Result<Ticket, BusError> {
+        if self.draining {
+            return Err(BusError::Stopping);
+        }
+        if !self.link_up {
+            return Err(BusError::LinkDown);
+        }
+        let expects = Expects::of(&telegram);
+        if let Telegram::System(system) = &telegram
+            && self.refused.contains(&(system.serial, system.function))
+        {
+            return Err(BusError::Refused);
+        }
+        let ticket = Ticket(self.tickets + 1);
+        if matches!(expects, Expects::Value(_))
+            && let Some((&key, _)) = self.queue.iter().find(|(_, queued)| queued.telegram == telegram)
+            && let Some(mut queued) = self.queue.remove(&key)
+        {
+            self.tickets += 1;
+            self.joined += 1;
+            queued.tickets.push(ticket);
+            queued.deadline = queued.deadline.max(deadline);
+            self.queue.insert((key.0.min(urgency), key.1), queued);
+            return Ok(ticket);
+        }
+        if self.queue.len() >= self.room_for(urgency) {
+            return Err(BusError::Busy);
+        }
+        self.tickets += 1;
+        self.order += 1;
+        let queued = Queued { telegram, tickets: vec![ticket], deadline, expects, attempt: 0 };
+        self.queue.insert((urgency, self.order), queued);
+        Ok(ticket)
+    }
+
+    /// Background traffic leaves a quarter of the room to those who wait.
+    fn room_for(&self, urgency: Urgency) -> usize {
+        if urgency.is_background() { self.plan.capacity * 3 / 4 } else { self.plan.capacity }
+    }
+
+    /// The link is there: writing may begin.
+    pub fn link_came_up(&mut self, now: Moment) {
+        self.link_up = true;
+        self.free_at = now;
+        self.refused.clear();
+    }
+
+    /// The link is gone: everything ends.
+    pub fn link_went_down(&mut self, effects: &mut Vec<Effect>) {
+        self.link_up = false;
+        if let Some(flight) = self.flight.take() {
+            if let Some(serial) = flight.queued.telegram.serial() {
+                effects.push(Effect::WireFree { serial, how: Ending::LinkLost });
+            }
+            flight.queued.end(Err(BusError::LinkDown), effects);
+        }
+        for queued in std::mem::take(&mut self.queue).into_values() {
+            queued.end(Err(BusError::LinkDown), effects);
+        }
+    }
+
+    /// Takes nothing more; what is not a command ends, commands are still written.
+    pub fn drain(&mut self, effects: &mut Vec<Effect>) {
+        self.draining = true;
+        let (commands, others) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition(|((urgency, _), _)| *urgency == Urgency::Command);
+        self.queue = commands;
+        for queued in others.into_values() {
+            queued.end(Err(BusError::Stopping), effects);
+        }
+    }
+
+    /// A telegram was heard: it may be the answer that is waited for.
+    pub fn heard(&mut self, telegram: &Telegram, now: Moment, effects: &mut Vec<Effect>) {
+        let Telegram::Reply(reply) = telegram else { return };
+        let Some(flight) = &self.flight else { return };
+        let Some(ending) = flight.answered_by(reply) else { return };
+        let Some(flight) = self.flight.take() else { return };
+        self.free_at = now + self.plan.after_reply;
+        effects.push(Effect::WireFree { serial: reply.serial, how: ending });
+        let outcome = match ending {
+            Ending::Answered => Ok(Delivered { sent_at: flight.sent_at }),
+            _ => Err(BusError::Refused),
+        };
+        if let (Ending::Refused, Telegram::System(system), Expects::Ack) =
+            (ending, &flight.queued.telegram, flight.queued.expects)
+        {
+            self.refused.insert((system.serial, system.function));
+        }
+        flight.queued.end(outcome, effects);
+    }
+
+    /// Does what is due: gives up what is too late and writes the next telegram.
+    pub fn due(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.time_out(now, effects);
+        let late: Vec<_> =
+            self.queue.iter().filter(|(_, queued)| queued.deadline <= now).map(|(key, _)| *key).collect();
+        for key in late {
+            if let Some(queued) = self.queue.remove(&key) {
+                queued.end(Err(BusError::TimedOut), effects);
+            }
+        }
+        while self.link_up && self.flight.is_none() && self.free_at <= now {
+            let Some(key) = self.next_key(now) else { break };
+            if let Some(queued) = self.queue.remove(&key) {
+                self.write(key, queued, now, effects);
+            }
+        }
+    }
+
+    fn write(&mut self, key: (Urgency, u64), queued: Queued, now: Moment, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Write(queued.telegram.clone()));
+        let window = match queued.expects {
+            Expects::Nothing => {
+                self.free_at = now + self.plan.after_event;
+                queued.end(Ok(Delivered { sent_at: now }), effects);
+                return;
+            }
+            Expects::Many => self.plan.broadcast_window,
+            _ if queued.telegram.serial().is_some_and(|serial| self.plan.bridges.contains(&serial)) => {
+                self.plan.bridge_time_out
+            }
+            _ => self.plan.time_out,
+        };
+        if let Some(serial) = queued.telegram.serial() {
+            self.asked_at.insert(serial, now);
+        }
+        self.flight = Some(Flight { queued, key, sent_at: now, until: now + window });
+    }
+
+    fn time_out(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(mut flight) = self.flight.take_if(|flight| flight.until <= now) else { return };
+        self.free_at = now + self.plan.after_reply;
+        let serial = flight.queued.telegram.serial().unwrap_or(SerialNumber::BROADCAST);
+        if flight.queued.expects == Expects::Many {
+            effects.push(Effect::WireFree { serial, how: Ending::Answered });
+            flight.queued.end(Ok(Delivered { sent_at: flight.sent_at }), effects);
+            return;
+        }
+        self.timeouts += 1;
+        effects.push(Effect::WireFree { serial, how: Ending::TimedOut });
+        let may_repeat = matches!(flight.queued.expects, Expects::Value(_));
+        if may_repeat && flight.queued.attempt < self.plan.read_retries && flight.queued.deadline > now {
+            flight.queued.attempt += 1;
+            self.queue.insert(flight.key, flight.queued);
+        } else {
+            flight.queued.end(Err(BusError::TimedOut), effects);
+        }
+    }
+
+    /// The most urgent telegram that may be written now.
+    fn next_key(&self, now: Moment) -> Option<(Urgency, u64)> {
+        self.queue.iter().find(|(key, queued)| self.ready_at(**key, queued) <= now).map(|(key, _)| *key)
+    }
+
+    /// When a telegram may be written at the earliest, the wire being free.
+    fn ready_at(&self, (urgency, _): (Urgency, u64), queued: &Queued) -> Moment {
+        let Some(serial) = queued.telegram.serial().filter(|_| urgency.is_background()) else {
+            return Moment::START;
+        };
+        let spacing = self.plan.spacing_of.get(&serial).copied().unwrap_or(self.plan.spacing);
+        self.asked_at.get(&serial).map_or(Moment::START, |asked| *asked + spacing)
+    }
+
+    /// When [`Outbox::due`] is to be called next.
+    pub fn next_due(&self) -> Option<Moment> {
+        let deadline = self.queue.values().map(|queued| queued.deadline).min();
+        let wire = match &self.flight {
+            Some(flight) => Some(flight.until),
+            None if self.link_up => self
+                .queue
+                .iter()
+                .map(|(key, queued)| self.ready_at(*key, queued))
+                .min()
+                .map(|ready| ready.max(self.free_at)),
+            None => None,
+        };
+        earliest(deadline, wire)
+    }
+}

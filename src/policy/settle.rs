@@ -1,0 +1,244 @@
+//! The update rule "fence and settle": which reply may enter the cache.
+//!
+//! Replies carry no request number, so a reply may be older than what a report or a command has told since. A
+//! report or a command raises a *fence* on its output; a reply passes when it was certainly asked behind the
+//! fence, or when it comes so long after it that no older reply can still be alive.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Moment;
+use crate::conbus::{Datapoint, Percent};
+
+/// Which half of an output's state.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Aspect {
+    /// On or off: D12 and reports.
+    Switch,
+    /// How bright: D15.
+    Level,
+}
+
+impl Aspect {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Switch, Self::Level];
+
+    /// The datapoint that tells it (protocol reference 4).
+    pub fn datapoint(self) -> Datapoint {
+        match self {
+            Self::Switch => Datapoint::OUTPUTS,
+            Self::Level => Datapoint::LEVELS,
+        }
+    }
+
+    /// The aspect that this datapoint tells.
+    pub fn of(datapoint: Datapoint) -> Option<Self> {
+        Self::BOTH.into_iter().find(|aspect| aspect.datapoint() == datapoint)
+    }
+}
+
+/// A value of one aspect.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PointValue {
+    /// On or off.
+    On(bool),
+    /// The level.
+    Level(Percent),
+}
+
+impl PointValue {
+    /// Which aspect it is of.
+    pub fn aspect(self) -> Aspect {
+        match self {
+            Self::On(_) => Aspect::Switch,
+            Self::Level(_) => Aspect::Level,
+        }
+    }
+}
+
+/// When a query was written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Asked {
+    /// The counter of the connection at that time.
+    pub seq: u64,
+    /// The time.
+    pub at: Moment,
+}
+
+/// What an observation rests on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Basis {
+    /// The module told it by itself.
+    Report,
+    /// A reply; `asked` is the only query it can belong to, absent when there is none or more than one.
+    Reply {
+        /// The query.
+        asked: Option<Asked>,
+    },
+}
+
+/// The times that the rule assumes. To be measured on real hardware.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settle {
+    /// How long a reply or a duplicate of it can be under way at most.
+    pub reply_life: Duration,
+    /// How late a reply to another master can be heard.
+    pub foreign_lag: Duration,
+    /// When an unanswered query is given up.
+    pub time_out: Duration,
+}
+
+impl Default for Settle {
+    fn default() -> Self {
+        Self {
+            reply_life: Duration::from_secs(3),
+            foreign_lag: Duration::from_millis(100),
+            time_out: Duration::from_millis(300),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Fence {
+    seq: u64,
+    at: Moment,
+}
+
+/// What may become of a reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It may be stored: the output had this state at some time since `not_before`.
+    Settled {
+        /// The stamp.
+        not_before: Moment,
+    },
+    /// It may be older than what is known already.
+    Unsettled,
+}
+
+/// The fence of one output and the doubts about who is answering; kept outside the LRU, so that eviction
+/// forgets no fence.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Guard {
+    fence: Option<Fence>,
+    doubt: [Option<Moment>; 2],
+}
+
+impl Guard {
+    /// A report was heard, or a command was written or acknowledged.
+    pub fn raise(&mut self, seq: u64, at: Moment) {
+        if self.fence.is_none_or(|fence| fence.seq < seq || fence.at < at) {
+            self.fence = Some(Fence { seq, at });
+        }
+    }
+
+    /// A time-out, a duplicate, a reply that nobody asked for, or a link lost while a query was out.
+    pub fn doubt(&mut self, aspect: Aspect, at: Moment) {
+        let doubt = &mut self.doubt[aspect as usize];
+        *doubt = (*doubt).max(Some(at));
+    }
+
+    fn in_doubt(&self, rule: &Settle, aspect: Aspect, now: Moment) -> bool {
+        self.doubt[aspect as usize].is_some_and(|at| now.since(at) < rule.reply_life + rule.time_out)
+    }
+
+    /// Judges a reply received at `received`.
+    pub fn judge(&self, rule: &Settle, aspect: Aspect, asked: Option<Asked>, received: Moment) -> Verdict {
+        let certain = asked.filter(|_| !self.in_doubt(rule, aspect, received));
+        let behind = |asked: &Asked| self.fence.is_none_or(|fence| asked.seq > fence.seq);
+        if let Some(asked) = certain.filter(behind)
+            && self.fence.is_none_or(|fence| received.since(fence.at) >= rule.foreign_lag)
+        {
+            return Verdict::Settled { not_before: asked.at };
+        }
+        if self.fence.is_none_or(|fence| received.since(fence.at) >= rule.reply_life) {
+            return Verdict::Settled { not_before: received.before(rule.reply_life) };
+        }
+        Verdict::Unsettled
+    }
+
+    /// The earliest time at which a query for this output makes sense.
+    pub fn ask_from(&self, rule: &Settle) -> Moment {
+        self.fence.map_or(Moment::START, |fence| fence.at + rule.foreign_lag)
+    }
+
+    /// The earliest time at which a query can be expected to bring a settled reply.
+    pub fn settled_from(&self, rule: &Settle, aspect: Aspect, now: Moment) -> Moment {
+        let wait = if self.in_doubt(rule, aspect, now) { rule.reply_life } else { rule.foreign_lag };
+        self.fence.map_or(Moment::START, |fence| fence.at + wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Moment {
+        Moment::after_start(Duration::from_millis(ms))
+    }
+
+    fn asked(seq: u64, at: u64) -> Option<Asked> {
+        Some(Asked { seq, at: ms(at) })
+    }
+
+    fn judge(guard: &Guard, asked: Option<Asked>, received: u64) -> Verdict {
+        guard.judge(&Settle::default(), Aspect::Switch, asked, ms(received))
+    }
+
+    fn settled(at: u64) -> Verdict {
+        Verdict::Settled { not_before: ms(at) }
+    }
+
+    #[test]
+    fn a_reply_counts_from_the_time_it_was_asked() {
+        assert_eq!(judge(&Guard::default(), asked(1, 10_000), 10_050), settled(10_000));
+    }
+
+    #[test]
+    fn a_reply_asked_before_a_report_does_not_overwrite_it() {
+        let mut guard = Guard::default();
+        guard.raise(2, ms(10_040));
+        assert_eq!(judge(&guard, asked(1, 10_000), 10_150), Verdict::Unsettled);
+        assert_eq!(
+            judge(&guard, asked(3, 10_060), 10_110),
+            Verdict::Unsettled,
+            "a foreign reply may be late"
+        );
+        assert_eq!(judge(&guard, asked(4, 10_150), 10_200), settled(10_150));
+    }
+
+    #[test]
+    fn a_reply_that_nobody_asked_for_waits_for_the_settle_time_and_is_dated_back() {
+        let mut guard = Guard::default();
+        assert_eq!(judge(&guard, None, 10_000), settled(7_000));
+        guard.raise(1, ms(10_000));
+        assert_eq!(judge(&guard, None, 12_999), Verdict::Unsettled);
+        assert_eq!(judge(&guard, None, 13_000), settled(10_000));
+    }
+
+    #[test]
+    fn a_time_out_makes_the_next_answers_ambiguous_for_a_while() {
+        let mut guard = Guard::default();
+        guard.raise(1, ms(10_000));
+        guard.doubt(Aspect::Switch, ms(10_500));
+        assert_eq!(judge(&guard, asked(5, 10_500), 10_550), Verdict::Unsettled);
+        assert_eq!(judge(&guard, asked(6, 13_700), 13_750), settled(10_750), "ambiguous: dated back");
+        assert_eq!(judge(&guard, asked(7, 13_800), 13_850), settled(13_800));
+        let level = guard.judge(&Settle::default(), Aspect::Level, asked(5, 10_500), ms(10_550));
+        assert_eq!(level, settled(10_500), "the other aspect is not in doubt");
+    }
+
+    #[test]
+    fn the_next_query_waits_for_foreign_replies_to_pass() {
+        let mut guard = Guard::default();
+        let rule = Settle::default();
+        assert_eq!(guard.ask_from(&rule), Moment::START);
+        guard.raise(1, ms(1_000));
+        assert_eq!(guard.ask_from(&rule), ms(1_100));
+        assert_eq!(guard.settled_from(&rule, Aspect::Switch, ms(1_050)), ms(1_100));
+        guard.doubt(Aspect::Switch, ms(1_020));
+        assert_eq!(guard.settled_from(&rule, Aspect::Switch, ms(1_050)), ms(4_000));
+    }
+}

@@ -1,0 +1,471 @@
+//! The cache policy: what is known of every output, how far it can be trusted, and when to ask again.
+//!
+//! A pure reducer. It owns the entries (TTL and LRU), the fences, one fetch for many readers, and the readers
+//! that wait. It knows neither actors nor telegrams: it says what to fetch and whom to answer, and its caller
+//! does so. Actor, property tests, model and simulation share it.
+
+mod entry;
+mod fetch;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+
+use lru::LruCache;
+
+use self::entry::{Entry, Seen};
+use self::fetch::{Fetch, Module, Waiter};
+pub use self::plan::{Counters, ModulePlan, StorePlan, Want};
+use super::settle::{Aspect, Basis, PointValue, Verdict};
+use super::{Agenda, BusError, Freshness, GatewayId, Moment, Origin, Reading, Urgency};
+use crate::conbus::{Point, SerialNumber};
+
+/// A reader that waits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Token(u64);
+
+/// What becomes of a read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The answer.
+    Now(Result<Reading, BusError>),
+    /// The answer follows as [`Effect::Answer`] with this token.
+    Later(Token),
+}
+
+/// What the owner of the store is to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Read this datapoint of this module, then call [`Store::fetch_ended`].
+    Fetch {
+        /// Whose bus.
+        gateway: GatewayId,
+        /// Which module.
+        serial: SerialNumber,
+        /// Which of its datapoints.
+        aspect: Aspect,
+        /// How soon.
+        urgency: Urgency,
+    },
+    /// Answer a reader.
+    Answer {
+        /// Which reader.
+        token: Token,
+        /// With what.
+        outcome: Result<Reading, BusError>,
+    },
+    /// An observation was accepted, or what is known is no longer trusted.
+    Changed {
+        /// Of which output.
+        point: Point,
+        /// What is known now.
+        reading: Reading,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Due {
+    Waiter(Token),
+    Fetch(SerialNumber, Aspect),
+    Expiry(Point),
+}
+
+/// One observation of one output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Observation {
+    /// Of which output.
+    pub point: Point,
+    /// What was observed.
+    pub value: PointValue,
+    /// On what it rests.
+    pub basis: Basis,
+    /// The counter of the connection.
+    pub seq: u64,
+    /// When it was heard.
+    pub at: Moment,
+}
+
+/// The state of every output of the configured modules.
+#[derive(Debug)]
+pub struct Store {
+    plan: StorePlan,
+    entries: LruCache<Point, Entry>,
+    modules: HashMap<SerialNumber, Module>,
+    links: Vec<bool>,
+    waiters: BTreeMap<Token, Waiter>,
+    agenda: Agenda<Due>,
+    next_token: u64,
+    revision: u64,
+    counters: Counters,
+}
+
+impl Store {
+    /// An empty store; every link is down.
+    pub fn new(plan: StorePlan, modules: impl IntoIterator<Item = ModulePlan>) -> Self {
+        let modules: HashMap<_, _> =
+            modules.into_iter().map(|module| (module.serial, Module::new(module))).collect();
+        let gateways =
+            modules.values().map(|module| usize::from(module.plan.gateway.0) + 1).max().unwrap_or(0);
+        Self {
+            entries: LruCache::new(plan.max_entries),
+            modules,
+            links: vec![false; gateways],
+            waiters: BTreeMap::new(),
+            agenda: Agenda::default(),
+            next_token: 0,
+            revision: 0,
+            counters: Counters::default(),
+            plan,
+        }
+    }
+
+    /// How often what happened.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How many outputs have an entry.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many readers wait.
+    pub fn waiting(&self) -> usize {
+        self.waiters.len()
+    }
+
+    /// When [`Store::due`] is to be called next.
+    pub fn next_due(&self) -> Option<Moment> {
+        self.agenda.next_due()
+    }
+
+    /// What is known of an output; does not count as use.
+    pub fn peek(&self, point: Point, now: Moment) -> Reading {
+        self.entries.peek(&point).map_or(Reading::UNKNOWN, |entry| self.reading_of(entry, now))
+    }
+
+    fn link_up(&self, gateway: GatewayId) -> bool {
+        self.links.get(usize::from(gateway.0)).copied().unwrap_or(false)
+    }
+
+    fn reading_of(&self, entry: &Entry, now: Moment) -> Reading {
+        entry.reading(self.link_up(entry.gateway), self.plan.ttl, now)
+    }
+
+    /// Somebody wants to know. Answers at once when the store knows well enough, else joins a fetch.
+    pub fn read(
+        &mut self,
+        point: Point,
+        want: Want,
+        urgency: Urgency,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) -> Outcome {
+        let links = &self.links;
+        if let Some(entry) = self.entries.get(&point) {
+            let link_up = links.get(usize::from(entry.gateway.0)).copied().unwrap_or(false);
+            let reading = entry.reading(link_up, self.plan.ttl, now);
+            if reading.freshness == Freshness::Fresh && self.plan.enabled && entry.satisfies(want) {
+                self.counters.hits += 1;
+                return Outcome::Now(Ok(reading));
+            }
+        }
+        self.read_behind(point, want, urgency, now, effects)
+    }
+
+    fn read_behind(
+        &mut self,
+        point: Point,
+        want: Want,
+        urgency: Urgency,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) -> Outcome {
+        let Some(module) = self.modules.get(&point.serial).filter(|module| module.has(point.output)) else {
+            return Outcome::Now(Err(BusError::Refused));
+        };
+        let gateway = module.plan.gateway;
+        let reading = self.peek(point, now);
+        if reading.freshness == Freshness::Unknown {
+            self.counters.misses += 1;
+        } else {
+            self.counters.stale += 1;
+        }
+        if module.unsupported[Aspect::Switch as usize] {
+            return Outcome::Now(Err(BusError::Refused));
+        }
+        // Some: the reader waits, and for what.
+        let wait = match want {
+            Want::Any => None,
+            Want::Known if self.plan.enabled => (reading.freshness == Freshness::Unknown).then_some(None),
+            Want::Known => Some(Some(now)),
+            Want::Since(at) => Some(Some(at)),
+        };
+        if !self.link_up(gateway) {
+            let known = want == Want::Any || (want == Want::Known && reading.on.is_some());
+            return Outcome::Now(if known { Ok(reading) } else { Err(BusError::LinkDown) });
+        }
+        let Some(need) = wait else {
+            self.fetch_point(point, urgency, now, effects);
+            return Outcome::Now(Ok(reading));
+        };
+        if self.waiters.len() >= self.plan.max_waiters {
+            return Outcome::Now(Err(BusError::Busy));
+        }
+        let token = Token(self.next_token);
+        self.next_token += 1;
+        self.waiters.insert(token, Waiter::new(point, need, urgency));
+        self.agenda.set(Due::Waiter(token), now + self.plan.patience);
+        if let Some(module) = self.modules.get_mut(&point.serial) {
+            module.waiting.push(token);
+        }
+        self.fetch_point(point, urgency, now, effects);
+        Outcome::Later(token)
+    }
+
+    /// The reader no longer waits.
+    pub fn forget(&mut self, token: Token) {
+        self.agenda.clear(Due::Waiter(token));
+        if let Some(waiter) = self.waiters.remove(&token)
+            && let Some(module) = self.modules.get_mut(&waiter.point.serial)
+        {
+            module.waiting.retain(|other| *other != token);
+        }
+    }
+
+    /// A value was observed.
+    pub fn observed(&mut self, seen: Observation, effects: &mut Vec<Effect>) {
+        let (point, aspect, now) = (seen.point, seen.value.aspect(), seen.at);
+        let rule = self.plan.settle;
+        let Some(module) = self.modules.get_mut(&point.serial) else { return };
+        if !module.has(point.output) {
+            return;
+        }
+        let guard = &mut module.guards[usize::from(point.output.get())];
+        let (stamp, origin, asked) = match seen.basis {
+            Basis::Report => {
+                guard.raise(seen.seq, now);
+                (Some(now), Origin::Report, None)
+            }
+            Basis::Reply { asked } => {
+                let stamp = match guard.judge(&rule, aspect, asked, now) {
+                    Verdict::Settled { not_before } => Some(not_before),
+                    Verdict::Unsettled => None,
+                };
+                let fetch = &mut module.fetches[aspect as usize];
+                (stamp, fetch.observed(asked.is_some()), asked)
+            }
+        };
+        let stored = stamp.is_some_and(|stamp| self.accept(point, seen.value, stamp, origin, now));
+        if stored {
+            let reading = self.peek(point, now);
+            effects.push(Effect::Changed { point, reading });
+            self.after_report(&seen, effects);
+        } else {
+            self.counters.updates_refused += 1;
+            self.fetch_again(point, aspect, now, effects);
+        }
+        if let Some(asked) = asked {
+            self.note_reply(point, aspect, asked.at);
+        }
+        self.evaluate(point.serial, now, effects);
+    }
+
+    /// A dimmer that went on tells no level: it is asked (protocol reference 5.2).
+    fn after_report(&mut self, seen: &Observation, effects: &mut Vec<Effect>) {
+        if seen.basis != Basis::Report || seen.value != PointValue::On(true) {
+            return;
+        }
+        let Some(entry) = self.entries.peek(&seen.point) else { return };
+        if entry.level_counts() && self.link_up(entry.gateway) {
+            self.fetch_again(seen.point, Aspect::Level, seen.at, effects);
+        }
+    }
+
+    /// Stores a value unless something newer is known; true when it was stored.
+    fn accept(
+        &mut self,
+        point: Point,
+        value: PointValue,
+        stamp: Moment,
+        origin: Origin,
+        now: Moment,
+    ) -> bool {
+        let Some(module) = self.modules.get(&point.serial) else { return false };
+        let fresh_entry = Entry::new(&module.plan, module.unsupported[Aspect::Level as usize]);
+        if self.entries.peek(&point).is_none() {
+            let evicted = self.entries.push(point, fresh_entry);
+            if let Some((evicted, _)) = evicted.filter(|(evicted, _)| *evicted != point) {
+                self.counters.evictions += 1;
+                self.agenda.clear(Due::Expiry(evicted));
+            }
+        }
+        let Some(entry) = self.entries.peek_mut(&point) else { return false };
+        let seen_at = |at: Option<Moment>| at.is_some_and(|at| at > stamp);
+        match value {
+            PointValue::On(on) => {
+                if seen_at(entry.on.map(|seen| seen.at)) {
+                    return false;
+                }
+                if on
+                    && origin == Origin::Report
+                    && let Some(level) = &mut entry.level
+                {
+                    level.doubtful = true;
+                }
+                entry.on = Some(Seen { value: on, at: stamp, origin, doubtful: false });
+            }
+            PointValue::Level(level) => {
+                if seen_at(entry.level.map(|seen| seen.at)) {
+                    return false;
+                }
+                entry.level = Some(Seen { value: level, at: stamp, origin, doubtful: false });
+            }
+        }
+        self.revision += 1;
+        entry.revision = self.revision;
+        if self.agenda.get(Due::Expiry(point)).is_none() {
+            self.agenda.set(Due::Expiry(point), entry.expires_at(self.plan.ttl).max(now));
+        }
+        true
+    }
+
+    /// A command for this output was written or acknowledged.
+    pub fn commanded(&mut self, point: Point, seq: u64, at: Moment) {
+        if let Some(guard) = self.guard_mut(point) {
+            guard.raise(seq, at);
+        }
+    }
+
+    /// Who answers for this output is in doubt.
+    pub fn doubtful(&mut self, point: Point, aspect: Aspect, at: Moment) {
+        if let Some(guard) = self.guard_mut(point) {
+            guard.doubt(aspect, at);
+        }
+    }
+
+    fn guard_mut(&mut self, point: Point) -> Option<&mut super::settle::Guard> {
+        self.modules.get_mut(&point.serial)?.guards.get_mut(usize::from(point.output.get()))
+    }
+
+    /// What is known of a module may be wrong: it is stale until observed again, and asked for.
+    pub fn invalidate(&mut self, serial: SerialNumber, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(module) = self.modules.get(&serial) else { return };
+        let (points, gateway) = (module.points(), module.plan.gateway);
+        for &point in &points {
+            self.distrust(point, now, effects);
+        }
+        if self.link_up(gateway)
+            && let Some(&point) = points.first()
+        {
+            self.fetch_point(point, Urgency::Poll, now, effects);
+        }
+    }
+
+    /// Facts of a gateway were lost: everything behind it is stale until observed again.
+    pub fn news_lost(&mut self, gateway: GatewayId, now: Moment, effects: &mut Vec<Effect>) {
+        for point in self.points_behind(gateway) {
+            for aspect in Aspect::BOTH {
+                self.doubtful(point, aspect, now);
+            }
+            self.distrust(point, now, effects);
+        }
+    }
+
+    /// The points behind a gateway in a fixed order.
+    fn points_behind(&self, gateway: GatewayId) -> Vec<Point> {
+        let behind = self.modules.values().filter(|module| module.plan.gateway == gateway);
+        let mut points: Vec<Point> = behind.flat_map(Module::points).collect();
+        points.sort_unstable();
+        points
+    }
+
+    fn distrust(&mut self, point: Point, now: Moment, effects: &mut Vec<Effect>) {
+        let was = self.peek(point, now).freshness;
+        if let Some(entry) = self.entries.peek_mut(&point) {
+            entry.distrust();
+            self.agenda.clear(Due::Expiry(point));
+        }
+        let reading = self.peek(point, now);
+        if reading.freshness != was {
+            effects.push(Effect::Changed { point, reading });
+        }
+    }
+
+    /// The link came up or went down. Down: readers get [`BusError::LinkDown`], everything is stale.
+    pub fn link_changed(&mut self, gateway: GatewayId, up: bool, now: Moment, effects: &mut Vec<Effect>) {
+        let points = self.points_behind(gateway);
+        if !up {
+            for &point in &points {
+                self.distrust(point, now, effects);
+            }
+        }
+        if let Some(link) = self.links.get_mut(usize::from(gateway.0)) {
+            *link = up;
+        }
+        if up {
+            return;
+        }
+        let mut serials: Vec<SerialNumber> = points.iter().map(|point| point.serial).collect();
+        serials.dedup();
+        for serial in serials {
+            self.reset_module(serial, effects);
+        }
+    }
+
+    /// Ends the fetches of a module and answers its readers.
+    fn reset_module(&mut self, serial: SerialNumber, effects: &mut Vec<Effect>) {
+        let Some(module) = self.modules.get_mut(&serial) else { return };
+        module.fetches = [Fetch::default(); 2];
+        module.unsupported = [false; 2];
+        let waiting = std::mem::take(&mut module.waiting);
+        for aspect in Aspect::BOTH {
+            self.agenda.clear(Due::Fetch(serial, aspect));
+        }
+        for token in waiting {
+            self.answer(token, Err(BusError::LinkDown), effects);
+        }
+    }
+
+    fn answer(&mut self, token: Token, outcome: Result<Reading, BusError>, effects: &mut Vec<Effect>) {
+        self.forget(token);
+        effects.push(Effect::Answer { token, outcome });
+    }
+
+    /// Answers every waiting reader: the daemon is about to end.
+    pub fn drain(&mut self, effects: &mut Vec<Effect>) {
+        let tokens: Vec<Token> = self.waiters.keys().copied().collect();
+        for token in tokens {
+            self.answer(token, Err(BusError::Stopping), effects);
+        }
+    }
+
+    /// Does what is due: starts fetches that had to wait, gives up readers, lets entries grow stale.
+    pub fn due(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        while let Some(due) = self.agenda.pop_due(now) {
+            match due {
+                Due::Waiter(token) => self.answer(token, Err(BusError::TimedOut), effects),
+                Due::Fetch(serial, aspect) => self.fetch_due(serial, aspect, now, effects),
+                Due::Expiry(point) => self.expire(point, now, effects),
+            }
+        }
+    }
+
+    fn expire(&mut self, point: Point, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(entry) = self.entries.peek(&point) else { return };
+        let expires_at = entry.expires_at(self.plan.ttl);
+        if expires_at > now {
+            self.agenda.set(Due::Expiry(point), expires_at);
+            return;
+        }
+        self.counters.expirations += 1;
+        let reading = self.peek(point, now);
+        effects.push(Effect::Changed { point, reading });
+    }
+}

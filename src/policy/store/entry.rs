@@ -1,0 +1,100 @@
+//! What is known of one output.
+
+use std::time::Duration;
+
+use super::plan::{ModulePlan, Want};
+use crate::conbus::Percent;
+use crate::policy::{Freshness, GatewayId, Moment, Origin, Reading};
+
+/// One aspect as last observed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen<T> {
+    pub(super) value: T,
+    /// The output had this state at some time since then.
+    pub(super) at: Moment,
+    pub(super) origin: Origin,
+    /// Something happened since that may have changed it unheard.
+    pub(super) doubtful: bool,
+}
+
+impl<T> Seen<T> {
+    fn freshness(&self, link_up: bool, ttl: Duration, now: Moment) -> Freshness {
+        if link_up && !self.doubtful && now.since(self.at) <= ttl {
+            Freshness::Fresh
+        } else {
+            Freshness::Stale
+        }
+    }
+}
+
+/// The state of one output.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) gateway: GatewayId,
+    pub(super) on: Option<Seen<bool>>,
+    pub(super) level: Option<Seen<Percent>>,
+    pub(super) revision: u64,
+    /// Whether the output has a level that its module tells.
+    pub(super) levelled: bool,
+}
+
+impl Entry {
+    pub(super) fn new(plan: &ModulePlan, level_unsupported: bool) -> Self {
+        let levelled = plan.dimmable && !level_unsupported;
+        Self { gateway: plan.gateway, on: None, level: None, revision: 0, levelled }
+    }
+
+    /// Whether the level is part of the state now: of a dimmer that is on.
+    pub(super) fn level_counts(&self) -> bool {
+        self.levelled && self.on.is_some_and(|on| on.value)
+    }
+
+    /// Whether what is known, if fresh, is good enough.
+    pub(super) fn satisfies(&self, want: Want) -> bool {
+        let Want::Since(need) = want else { return true };
+        self.on.is_some_and(|on| on.at >= need)
+            && (!self.level_counts() || self.level.is_some_and(|level| level.at >= need))
+    }
+
+    pub(super) fn reading(&self, link_up: bool, ttl: Duration, now: Moment) -> Reading {
+        let Some(on) = &self.on else {
+            let level = self.level.map(|level| level.value);
+            return Reading { level, revision: self.revision, ..Reading::UNKNOWN };
+        };
+        let mut freshness = on.freshness(link_up, ttl, now);
+        let mut observed_at = on.at;
+        if self.level_counts() {
+            match &self.level {
+                None => freshness = Freshness::Unknown,
+                Some(level) => {
+                    freshness = freshness.max(level.freshness(link_up, ttl, now));
+                    observed_at = observed_at.min(level.at);
+                }
+            }
+        }
+        Reading {
+            on: Some(on.value),
+            level: self.level.map(|level| level.value),
+            freshness,
+            observed_at: Some(observed_at),
+            origin: Some(on.origin),
+            revision: self.revision,
+        }
+    }
+
+    /// From when on it is no longer fresh by age.
+    pub(super) fn expires_at(&self, ttl: Duration) -> Moment {
+        let level = self.level.filter(|_| self.level_counts()).map(|level| level.at);
+        let oldest = self.on.map(|on| on.at).into_iter().chain(level).min().unwrap_or(Moment::START);
+        oldest + ttl + Duration::from_micros(1)
+    }
+
+    pub(super) fn distrust(&mut self) {
+        if let Some(on) = &mut self.on {
+            on.doubtful = true;
+        }
+        if let Some(level) = &mut self.level {
+            level.doubtful = true;
+        }
+    }
+}

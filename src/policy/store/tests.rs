@@ -1,0 +1,402 @@
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::conbus::{OutputIndex, Percent};
+use crate::policy::settle::{Asked, Settle};
+
+const GATEWAY: GatewayId = GatewayId(0);
+
+fn ms(ms: u64) -> Moment {
+    Moment::after_start(Duration::from_millis(ms))
+}
+
+fn serial(n: u8) -> SerialNumber {
+    format!("00123450{n:02}").parse().unwrap()
+}
+
+fn point(module: u8, output: u8) -> Point {
+    Point { serial: serial(module), output: OutputIndex::new(output).unwrap() }
+}
+
+/// A store with a relay module 1 and a dimmer 2, and what it asked to be done.
+struct Bench {
+    store: Store,
+    effects: Vec<Effect>,
+    seq: u64,
+}
+
+impl Bench {
+    fn with(change: impl FnOnce(&mut StorePlan)) -> Self {
+        let mut plan = StorePlan {
+            enabled: true,
+            ttl: Duration::from_secs(30),
+            max_entries: NonZeroUsize::new(1000).unwrap(),
+            max_waiters: StorePlan::WAITERS_MAX,
+            patience: StorePlan::PATIENCE,
+            settle: Settle::default(),
+        };
+        change(&mut plan);
+        let module =
+            |n, outputs, dimmable| ModulePlan { serial: serial(n), gateway: GATEWAY, outputs, dimmable };
+        Self { store: Store::new(plan, [module(1, 4, false), module(2, 3, true)]), effects: vec![], seq: 0 }
+    }
+
+    fn up() -> Self {
+        let mut bench = Self::with(|_| {});
+        bench.store.link_changed(GATEWAY, true, ms(0), &mut bench.effects);
+        bench
+    }
+
+    fn read(&mut self, point: Point, want: Want, now: u64) -> Outcome {
+        self.store.read(point, want, Urgency::Reader, ms(now), &mut self.effects)
+    }
+
+    fn later(&mut self, point: Point, want: Want, now: u64) -> Token {
+        match self.read(point, want, now) {
+            Outcome::Later(token) => token,
+            Outcome::Now(answer) => panic!("answered at once: {answer:?}"),
+        }
+    }
+
+    fn now(&mut self, point: Point, want: Want, now: u64) -> Reading {
+        match self.read(point, want, now) {
+            Outcome::Now(answer) => answer.unwrap(),
+            Outcome::Later(_) => panic!("has to wait"),
+        }
+    }
+
+    fn see(&mut self, point: Point, value: PointValue, basis: Basis, at: u64) {
+        self.seq += 1;
+        let seen = Observation { point, value, basis, seq: self.seq, at: ms(at) };
+        self.store.observed(seen, &mut self.effects);
+    }
+
+    fn report(&mut self, point: Point, on: bool, at: u64) {
+        self.see(point, PointValue::On(on), Basis::Report, at);
+    }
+
+    /// A whole exchange: written at `asked`, answered at `at` with these states of module 1.
+    fn answer(&mut self, states: [bool; 4], asked: u64, at: u64) {
+        self.seq += 1;
+        let asked = Some(Asked { seq: self.seq, at: ms(asked) });
+        for (output, on) in (0..).zip(states) {
+            self.see(point(1, output), PointValue::On(on), Basis::Reply { asked }, at);
+        }
+        self.store.fetch_ended(serial(1), Aspect::Switch, Ok(()), ms(at), &mut self.effects);
+    }
+
+    fn level(&mut self, output: u8, level: u8, asked: u64, at: u64) {
+        self.seq += 1;
+        let asked = Some(Asked { seq: self.seq, at: ms(asked) });
+        let value = PointValue::Level(Percent::new(level).unwrap());
+        self.see(point(2, output), value, Basis::Reply { asked }, at);
+    }
+
+    fn due(&mut self, now: u64) {
+        self.store.due(ms(now), &mut self.effects);
+    }
+
+    fn fetches(&mut self) -> Vec<(u8, Aspect)> {
+        let fetched = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Fetch { serial: of, aspect, .. } => Some((if *of == serial(1) { 1 } else { 2 }, *aspect)),
+            _ => None,
+        });
+        let fetched = fetched.collect();
+        self.effects.retain(|effect| !matches!(effect, Effect::Fetch { .. }));
+        fetched
+    }
+
+    fn answers(&mut self) -> Vec<(Token, Result<Reading, BusError>)> {
+        let answered = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Answer { token, outcome } => Some((*token, *outcome)),
+            _ => None,
+        });
+        let answered = answered.collect();
+        self.effects.retain(|effect| !matches!(effect, Effect::Answer { .. }));
+        answered
+    }
+}
+
+#[test]
+fn four_readers_of_one_cold_module_cost_one_fetch() {
+    let mut bench = Bench::up();
+    let tokens: Vec<Token> =
+        (0..4).map(|n| bench.later(point(1, n), Want::Known, 1000 + u64::from(n))).collect();
+    assert_eq!(bench.fetches(), [(1, Aspect::Switch)]);
+    bench.answer([true, false, true, false], 1010, 1060);
+    let answers = bench.answers();
+    assert_eq!(answers.iter().map(|(token, _)| *token).collect::<Vec<_>>(), tokens);
+    let on: Vec<_> = answers.iter().map(|(_, reading)| reading.unwrap().on.unwrap()).collect();
+    assert_eq!(on, [true, false, true, false]);
+    assert_eq!(bench.fetches(), []);
+    assert_eq!(bench.store.waiting(), 0);
+}
+
+#[test]
+fn a_value_is_fresh_for_the_ttl_counted_from_the_query_then_stale_and_asked_for_behind() {
+    let mut bench = Bench::up();
+    bench.answer([true; 4], 1000, 1060);
+    assert_eq!(bench.now(point(1, 0), Want::Known, 31_000).freshness, Freshness::Fresh);
+    assert_eq!(bench.fetches(), []);
+    let reading = bench.now(point(1, 0), Want::Known, 31_001);
+    assert_eq!((reading.freshness, reading.on), (Freshness::Stale, Some(true)));
+    assert_eq!(bench.fetches(), [(1, Aspect::Switch)]);
+    bench.effects.clear();
+    bench.due(31_001);
+    assert_eq!(bench.store.counters().expirations, 4);
+    assert_eq!(bench.effects.len(), 4, "growing stale is told: {:?}", bench.effects);
+}
+
+#[test]
+fn a_poll_that_was_asked_before_a_report_does_not_undo_it() {
+    let mut bench = Bench::up();
+    bench.answer([false; 4], 1000, 1060);
+    bench.now(point(1, 0), Want::Any, 40_000);
+    assert_eq!(bench.fetches(), [(1, Aspect::Switch)]);
+    bench.report(point(1, 0), true, 40_030);
+    bench.seq = 0; // the query below was numbered before the report
+    bench.answer([false, true, false, false], 40_010, 40_060);
+    assert_eq!(bench.now(point(1, 0), Want::Any, 40_070).on, Some(true));
+    assert_eq!(bench.now(point(1, 1), Want::Any, 40_070).on, Some(true), "its neighbour takes the reply");
+    assert_eq!(bench.store.counters().updates_refused, 1);
+    assert_eq!(bench.fetches(), []);
+    bench.due(40_130);
+    assert_eq!(bench.fetches(), [(1, Aspect::Switch)], "asked again behind the fence");
+}
+
+#[test]
+fn a_strict_reader_is_not_served_by_a_query_written_before_it_came() {
+    let mut bench = Bench::up();
+    bench.later(point(1, 0), Want::Known, 1000);
+    let strict = bench.later(point(1, 0), Want::Since(ms(1030)), 1030);
+    assert_eq!(bench.fetches(), [(1, Aspect::Switch)]);
+    bench.answer([true; 4], 1010, 1060);
+    assert_eq!(bench.answers().len(), 1);
+    assert_eq!(bench.fetches(), [(1, Aspect::Switch)], "a second query for the strict one");
+    bench.answer([true; 4], 1080, 1130);
+    let answers = bench.answers();
+    assert_eq!((answers.len(), answers[0].0), (1, strict));
+    assert_eq!(answers[0].1.unwrap().freshness, Freshness::Fresh);
+}
+
+#[test]
+fn a_strict_reader_is_served_by_a_report() {
+    let mut bench = Bench::up();
+    let strict = bench.later(point(1, 2), Want::Since(ms(1000)), 1000);
+    bench.report(point(1, 2), true, 1020);
+    let answers = bench.answers();
+    assert_eq!((answers[0].0, answers[0].1.unwrap().on), (strict, Some(true)));
+}
+
+#[test]
+fn a_strict_reader_whose_reply_cannot_settle_gets_what_is_known_as_stale() {
+    let mut bench = Bench::up();
+    bench.report(point(1, 0), true, 1000);
+    let strict = bench.later(point(1, 0), Want::Since(ms(1050)), 1050);
+    bench.due(1100);
+    assert_eq!(bench.fetches(), [(1, Aspect::Switch)], "not before the fence has passed");
+    bench.store.doubtful(point(1, 0), Aspect::Switch, ms(1110));
+    bench.answer([false; 4], 1100, 1150);
+    let answers = bench.answers();
+    assert_eq!(answers[0].0, strict);
+    let reading = answers[0].1.unwrap();
+    assert_eq!((reading.on, reading.freshness), (Some(true), Freshness::Stale));
+}
+
+#[test]
+fn a_lost_link_makes_reads_stale_not_wrong_and_unknown_ones_fail_at_once() {
+    let mut bench = Bench::up();
+    bench.answer([true; 4], 1000, 1060);
+    let waiting = bench.later(point(2, 0), Want::Known, 2000);
+    bench.store.link_changed(GATEWAY, false, ms(2010), &mut bench.effects);
+    assert_eq!(bench.answers(), [(waiting, Err(BusError::LinkDown))]);
+    let reading = bench.now(point(1, 0), Want::Known, 2020);
+    assert_eq!((reading.on, reading.freshness), (Some(true), Freshness::Stale));
+    assert_eq!(reading.observed_at, Some(ms(1000)));
+    assert_eq!(bench.read(point(2, 0), Want::Known, 2020), Outcome::Now(Err(BusError::LinkDown)));
+    assert_eq!(bench.read(point(1, 0), Want::Since(ms(0)), 2020), Outcome::Now(Err(BusError::LinkDown)));
+    bench.store.link_changed(GATEWAY, true, ms(3000), &mut bench.effects);
+    assert_eq!(bench.now(point(1, 0), Want::Known, 3001).freshness, Freshness::Stale, "until observed again");
+    bench.answer([true; 4], 3010, 3060);
+    assert_eq!(bench.now(point(1, 0), Want::Known, 3070).freshness, Freshness::Fresh);
+}
+
+#[test]
+fn a_silent_module_gives_its_readers_a_time_out_and_its_values_grow_stale() {
+    let mut bench = Bench::up();
+    bench.answer([true; 4], 1000, 1060);
+    let strict = bench.later(point(1, 0), Want::Since(ms(2000)), 2000);
+    bench.store.fetch_ended(serial(1), Aspect::Switch, Err(BusError::TimedOut), ms(2900), &mut bench.effects);
+    assert_eq!(bench.answers(), [(strict, Err(BusError::TimedOut))]);
+    assert_eq!(bench.now(point(1, 1), Want::Any, 2950).freshness, Freshness::Stale);
+}
+
+#[test]
+fn a_reader_does_not_wait_longer_than_its_patience() {
+    let mut bench = Bench::up();
+    let token = bench.later(point(1, 0), Want::Known, 1000);
+    bench.due(3999);
+    assert_eq!(bench.answers(), []);
+    bench.due(4000);
+    assert_eq!(bench.answers(), [(token, Err(BusError::TimedOut))]);
+}
+
+#[test]
+fn a_dimmer_that_is_on_needs_its_level_and_one_that_is_off_does_not() {
+    let mut bench = Bench::up();
+    let token = bench.later(point(2, 0), Want::Known, 1000);
+    assert_eq!(bench.fetches(), [(2, Aspect::Switch), (2, Aspect::Level)]);
+    let asked = Some(Asked { seq: 1, at: ms(1010) });
+    bench.see(point(2, 0), PointValue::On(true), Basis::Reply { asked }, 1060);
+    assert_eq!(bench.answers(), []);
+    bench.level(0, 40, 1080, 1130);
+    let reading = bench.answers()[0].1.unwrap();
+    assert_eq!(bench.store.waiting(), 0);
+    assert_eq!(
+        (reading.on, reading.level, reading.freshness),
+        (Some(true), Percent::new(40), Freshness::Fresh)
+    );
+    let _ = token;
+    bench.report(point(2, 0), false, 2000);
+    assert_eq!(bench.now(point(2, 0), Want::Known, 2001).freshness, Freshness::Fresh);
+    bench.report(point(2, 0), true, 3000);
+    assert_eq!(bench.now(point(2, 0), Want::Any, 3001).freshness, Freshness::Stale, "which level?");
+}
+
+#[test]
+fn a_module_without_levels_is_not_asked_for_them_twice() {
+    let mut bench = Bench::up();
+    bench.later(point(2, 0), Want::Known, 1000);
+    let asked = Some(Asked { seq: 1, at: ms(1010) });
+    bench.see(point(2, 0), PointValue::On(true), Basis::Reply { asked }, 1060);
+    bench.store.fetch_ended(serial(2), Aspect::Switch, Ok(()), ms(1060), &mut bench.effects);
+    bench.store.fetch_ended(serial(2), Aspect::Level, Err(BusError::Refused), ms(1130), &mut bench.effects);
+    let reading = bench.answers()[0].1.unwrap();
+    assert_eq!((reading.on, reading.level, reading.freshness), (Some(true), None, Freshness::Fresh));
+    bench.fetches();
+    bench.now(point(2, 0), Want::Any, 60_000);
+    assert_eq!(bench.fetches(), [(2, Aspect::Switch)]);
+}
+
+#[test]
+fn the_least_recently_read_output_is_forgotten_but_not_its_fence() {
+    let mut bench = Bench::with(|plan| plan.max_entries = NonZeroUsize::new(2).unwrap());
+    bench.store.link_changed(GATEWAY, true, ms(0), &mut bench.effects);
+    bench.report(point(1, 0), true, 1000);
+    bench.report(point(1, 1), true, 1001);
+    bench.now(point(1, 0), Want::Any, 1002);
+    bench.report(point(1, 2), true, 1003);
+    assert_eq!((bench.store.len(), bench.store.counters().evictions), (2, 1));
+    assert_eq!(bench.store.peek(point(1, 1), ms(1004)), Reading::UNKNOWN);
+    bench.see(point(1, 1), PointValue::On(false), Basis::Reply { asked: None }, 1050);
+    assert_eq!(bench.store.peek(point(1, 1), ms(1051)), Reading::UNKNOWN, "the fence still stands");
+}
+
+#[test]
+fn with_the_cache_off_every_read_that_may_wait_goes_to_the_bus() {
+    let mut bench = Bench::with(|plan| plan.enabled = false);
+    bench.store.link_changed(GATEWAY, true, ms(0), &mut bench.effects);
+    bench.answer([true; 4], 1000, 1060);
+    bench.later(point(1, 0), Want::Known, 2000);
+    assert_eq!(bench.fetches(), [(1, Aspect::Switch)]);
+    assert_eq!(bench.now(point(1, 1), Want::Any, 2001).on, Some(true));
+}
+
+#[test]
+fn outputs_that_no_module_has_are_refused_and_create_nothing() {
+    let mut bench = Bench::up();
+    for odd in [point(9, 0), point(1, 4), point(2, 3)] {
+        assert_eq!(bench.read(odd, Want::Known, 1000), Outcome::Now(Err(BusError::Refused)));
+        bench.report(odd, true, 1001);
+    }
+    assert!(bench.store.is_empty());
+    assert_eq!(bench.effects, []);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Report(u8, bool),
+    Ask,
+    Reply([bool; 4]),
+    Foreign([bool; 4]),
+    Command(u8),
+    Flap,
+    Read(u8),
+}
+
+fn step() -> impl Strategy<Value = (u64, Step)> {
+    let step = prop_oneof![
+        (0u8..4, any::<bool>()).prop_map(|(n, on)| Step::Report(n, on)),
+        Just(Step::Ask),
+        any::<[bool; 4]>().prop_map(Step::Reply),
+        any::<[bool; 4]>().prop_map(Step::Foreign),
+        (0u8..4).prop_map(Step::Command),
+        Just(Step::Flap),
+        (0u8..4).prop_map(Step::Read),
+    ];
+    (1u64..2500, step)
+}
+
+proptest! {
+    /// S1, S4, S6 and the LRU bound against a plain list of everything ever observed.
+    #[test]
+    fn nothing_is_served_that_was_not_observed(steps in prop::collection::vec(step(), 1..80), room in 1usize..5) {
+        let mut bench = Bench::with(|plan| plan.max_entries = NonZeroUsize::new(room).unwrap());
+        bench.store.link_changed(GATEWAY, true, ms(0), &mut bench.effects);
+        let mut seen: Vec<(u8, bool)> = vec![];
+        let (mut now, mut asked) = (0, None);
+        let mut last_report: [Option<(u64, bool)>; 4] = [None; 4];
+        for (pause, step) in steps {
+            now += pause;
+            bench.due(now);
+            match step {
+                Step::Report(n, on) => {
+                    seen.push((n, on));
+                    last_report[usize::from(n)] = Some((now, on));
+                    bench.report(point(1, n), on, now);
+                }
+                Step::Ask => {
+                    bench.seq += 1;
+                    asked = Some(Asked { seq: bench.seq, at: ms(now) });
+                }
+                Step::Reply(states) | Step::Foreign(states) => {
+                    let asked = if matches!(step, Step::Reply(_)) { asked.take() } else { None };
+                    for (n, on) in (0..).zip(states) {
+                        seen.push((n, on));
+                        bench.see(point(1, n), PointValue::On(on), Basis::Reply { asked }, now);
+                    }
+                }
+                Step::Command(n) => {
+                    bench.seq += 1;
+                    bench.store.commanded(point(1, n), bench.seq, ms(now));
+                }
+                Step::Flap => {
+                    bench.store.link_changed(GATEWAY, false, ms(now), &mut bench.effects);
+                    bench.store.link_changed(GATEWAY, true, ms(now), &mut bench.effects);
+                    asked = None;
+                }
+                Step::Read(n) => {
+                    bench.read(point(1, n), Want::Any, now);
+                }
+            }
+            prop_assert!(bench.store.len() <= room);
+            for n in 0..4 {
+                let reading = bench.store.peek(point(1, n), ms(now));
+                if let Some(on) = reading.on {
+                    prop_assert!(seen.contains(&(n, on)));
+                    let age = ms(now).since(reading.observed_at.unwrap());
+                    prop_assert!(reading.freshness != Freshness::Fresh || age <= Duration::from_secs(30));
+                }
+                // Within the settle time nothing but a reply asked behind it may replace a report.
+                if let (Some((at, on)), Some(shown)) = (last_report[usize::from(n)], reading.on)
+                    && now - at < 100
+                {
+                    prop_assert_eq!(shown, on);
+                }
+            }
+        }
+    }
+}

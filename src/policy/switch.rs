@@ -1,0 +1,461 @@
+//! One accessory: what is wanted of it against what is observed; confirm, retry or give up.
+//!
+//! Owns the wish of its users and whoever waits for it. A command goes out as one absolute telegram; the newest
+//! wish replaces one that waits; nothing is called done before the bus has shown it.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use super::{AccessoryKind, BusError, Freshness, Moment, Origin, Reading, earliest};
+use crate::conbus::{Command, EventSource, Percent, Point};
+
+/// How long a wish may stay unconfirmed; a little less than the five seconds that a writer is promised.
+const CONFIRM_WITHIN: Duration = Duration::from_millis(4900);
+
+/// How long after its acknowledgement a relay's report may take; the slowest one captured came 68 ms after it
+/// (protocol reference 7.2).
+const REPORT_WITHIN: Duration = Duration::from_millis(150);
+
+/// Pause between two verifying reads: a dimmer may still be on its way to the level.
+const VERIFY_AGAIN: Duration = Duration::from_millis(400);
+
+/// How many may wait for one accessory.
+const ASKERS_MAX: usize = 64;
+
+/// What somebody asks for. Brightness 0 is off, `on: false` wins over brightness, brightness alone switches on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Target {
+    /// On or off.
+    pub on: Option<bool>,
+    /// The level, of a dimmer.
+    pub level: Option<Percent>,
+}
+
+/// When a writer wants its answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// When the outbox has taken the command.
+    Accepted,
+    /// When a report or a read has shown the wanted state.
+    Confirmed,
+}
+
+/// Why an accessory changed; stops echo loops.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// The bus said so.
+    Bus,
+    /// This client of a door asked for it.
+    Client(u64),
+}
+
+/// What an accessory shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccessoryState {
+    /// On or off; `None`: not known.
+    pub on: Option<bool>,
+    /// The brightness of a dimmer, 0 when it is off; `None`: not known, or not a dimmer.
+    pub brightness: Option<Percent>,
+    /// How far it can be trusted.
+    pub freshness: Freshness,
+    /// When it was last observed.
+    pub observed_at: Option<Moment>,
+    /// How it was last observed.
+    pub origin: Option<Origin>,
+}
+
+impl AccessoryState {
+    fn shown(&self) -> (Option<bool>, Option<Percent>, Freshness) {
+        (self.on, self.brightness, self.freshness)
+    }
+}
+
+/// An accessory as configured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SwitchPlan {
+    /// Its output.
+    pub point: Point,
+    /// What it is to people.
+    pub kind: AccessoryKind,
+    /// Whether its module dims, and so takes levels instead of F27 (protocol reference 6.4).
+    pub module_dims: bool,
+    /// The event that switches it on, should its module refuse commands.
+    pub on_event: Option<EventSource>,
+    /// The same for off.
+    pub off_event: Option<EventSource>,
+}
+
+/// Somebody who waits for a wish.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Asker(u64);
+
+/// What the owner of the policy is to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Send this command, then call [`Switch::taken`] and [`Switch::sent`].
+    Send(Command),
+    /// Press and release this input, then call [`Switch::taken`] and [`Switch::sent`].
+    Press(EventSource),
+    /// Read the output, observed no earlier than this, for a confirmation; then call [`Switch::verified`].
+    Verify(Moment),
+    /// Read the output again; nobody waits.
+    Reread,
+    /// What is known of the module may be wrong: an event may have switched any of its outputs.
+    Invalidate,
+    /// Answer a writer.
+    Answer(Asker, Result<AccessoryState, BusError>),
+    /// A shown value or its freshness changed.
+    Changed(AccessoryState, Cause),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Wanted {
+    on: bool,
+    level: Option<Percent>,
+    /// Somebody named the level; on by event would not be what was asked for.
+    exact: bool,
+}
+
+#[derive(Debug)]
+struct Wish {
+    wanted: Wanted,
+    askers: Vec<(Asker, Until)>,
+    cause: Cause,
+    deadline: Moment,
+    /// When the telegram for exactly this wish was written.
+    sent_at: Option<Moment>,
+    /// Whether the module acknowledged it.
+    acknowledged: bool,
+    repeated: bool,
+}
+
+/// The wish and the observed state of one accessory.
+#[derive(Debug)]
+pub struct Switch {
+    plan: SwitchPlan,
+    reading: Reading,
+    last_level: Percent,
+    /// A wish failed: what was observed before it is not vouched for.
+    distrusted: bool,
+    wish: Option<Wish>,
+    in_flight: Option<Wanted>,
+    by_event: bool,
+    verifying: bool,
+    verify_at: Option<Moment>,
+    told: Option<(Option<bool>, Option<Percent>, Freshness)>,
+    next_asker: u64,
+}
+
+impl Switch {
+    /// Nothing is known and nothing is wanted.
+    pub fn new(plan: SwitchPlan) -> Self {
+        Self {
+            plan,
+            reading: Reading::UNKNOWN,
+            last_level: Percent::FULL,
+            distrusted: false,
+            wish: None,
+            in_flight: None,
+            by_event: false,
+            verifying: false,
+            verify_at: None,
+            told: None,
+            next_asker: 0,
+        }
+    }
+
+    /// What it shows.
+    pub fn state(&self) -> AccessoryState {
+        self.state_of(&self.reading)
+    }
+
+    /// What it shows, given what the cache just said.
+    pub fn state_of(&self, reading: &Reading) -> AccessoryState {
+        let dims = self.plan.kind == AccessoryKind::Dimmer;
+        let (on, brightness, freshness) = match &self.wish {
+            Some(Wish { wanted, .. }) => (Some(wanted.on), wanted.shown_level(), Freshness::Pending),
+            None => {
+                let level = if reading.on == Some(false) { Some(Percent::OFF) } else { reading.level };
+                let trusted = !self.distrusted || reading.revision != self.reading.revision;
+                let freshness =
+                    if trusted { reading.freshness } else { reading.freshness.max(Freshness::Stale) };
+                (reading.on, level, freshness)
+            }
+        };
+        AccessoryState {
+            on,
+            brightness: brightness.filter(|_| dims),
+            freshness,
+            observed_at: reading.observed_at,
+            origin: reading.origin,
+        }
+    }
+
+    /// Whether a wish is open.
+    pub fn is_pending(&self) -> bool {
+        self.wish.is_some()
+    }
+
+    /// How many writers wait.
+    pub fn askers(&self) -> usize {
+        self.wish.as_ref().map_or(0, |wish| wish.askers.len())
+    }
+
+    /// When [`Switch::due`] is to be called next.
+    pub fn next_due(&self) -> Option<Moment> {
+        earliest(self.wish.as_ref().map(|wish| wish.deadline), self.verify_at)
+    }
+
+    /// Somebody wants something; the answer follows as [`Effect::Answer`].
+    pub fn set(
+        &mut self,
+        target: Target,
+        until: Until,
+        cause: Cause,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Asker, BusError> {
+        let mut askers = match &mut self.wish {
+            Some(wish) if wish.askers.len() >= ASKERS_MAX => return Err(BusError::Busy),
+            Some(wish) => std::mem::take(&mut wish.askers),
+            None => Vec::new(),
+        };
+        self.next_asker += 1;
+        let asker = Asker(self.next_asker);
+        askers.push((asker, until));
+        let wanted = self.wanted(target);
+        let deadline = now + CONFIRM_WITHIN;
+        self.verify_at = None;
+        self.wish = Some(Wish {
+            wanted,
+            askers,
+            cause,
+            deadline,
+            sent_at: None,
+            acknowledged: false,
+            repeated: false,
+        });
+        self.tell(cause, effects);
+        if self.in_flight.is_none() {
+            self.send(effects);
+        }
+        Ok(asker)
+    }
+
+    fn wanted(&self, target: Target) -> Wanted {
+        let on = target.on.unwrap_or(true) && target.level != Some(Percent::OFF);
+        let level = match (self.plan.module_dims, on) {
+            (false, _) => None,
+            (true, false) => Some(Percent::OFF),
+            (true, true) => Some(target.level.unwrap_or(self.last_level)),
+        };
+        Wanted { on, level, exact: on && target.level.is_some() }
+    }
+
+    fn send(&mut self, effects: &mut Vec<Effect>) {
+        let Some(wish) = &mut self.wish else { return };
+        wish.sent_at = None;
+        wish.acknowledged = false;
+        let wanted = wish.wanted;
+        let output = self.plan.point.output;
+        if self.by_event
+            && let Some(event) = self.event_for(wanted)
+        {
+            self.in_flight = Some(wanted);
+            effects.push(Effect::Press(event));
+            return;
+        }
+        self.in_flight = Some(wanted);
+        effects.push(Effect::Send(match wanted.level {
+            Some(level) => Command::SetLevel(output, level),
+            None => Command::SetOutput(output, wanted.on),
+        }));
+    }
+
+    fn event_for(&self, wanted: Wanted) -> Option<EventSource> {
+        let event = if wanted.on { self.plan.on_event } else { self.plan.off_event };
+        event.filter(|_| !wanted.exact)
+    }
+
+    /// The outbox took the command.
+    pub fn taken(&mut self, effects: &mut Vec<Effect>) {
+        let state = self.state();
+        let Some(wish) = &mut self.wish else { return };
+        if self.in_flight == Some(wish.wanted) {
+            wish.askers.retain(|(asker, until)| {
+                if *until == Until::Accepted {
+                    effects.push(Effect::Answer(*asker, Ok(state)));
+                }
+                *until != Until::Accepted
+            });
+        }
+    }
+
+    /// The exchange of the command has ended; `Ok` holds when its telegram was written.
+    pub fn sent(&mut self, outcome: Result<Moment, BusError>, now: Moment, effects: &mut Vec<Effect>) {
+        let Some(flown) = self.in_flight.take() else { return };
+        let pressed = self.by_event && self.event_for(flown).is_some();
+        let Some(wish) = &mut self.wish else { return };
+        if wish.wanted != flown {
+            if let Err(error @ (BusError::LinkDown | BusError::Stopping | BusError::Busy)) = outcome {
+                self.fail(error, effects);
+            } else {
+                self.by_event |= outcome == Err(BusError::Refused);
+                self.send(effects);
+            }
+            return;
+        }
+        match outcome {
+            Ok(sent_at) => {
+                wish.sent_at = Some(sent_at);
+                wish.acknowledged = true;
+                if pressed {
+                    effects.push(Effect::Invalidate);
+                }
+                // No report tells a level: it is read. A report tells on and off, if the module makes reports.
+                let wait = if flown.level.is_some() { Duration::ZERO } else { REPORT_WITHIN };
+                if !self.confirm_by(self.reading, effects) {
+                    self.verify_at = Some(now + wait);
+                    self.due(now, effects);
+                }
+            }
+            Err(BusError::TimedOut) if !pressed => {
+                // Not known whether it was done: look before it is said again.
+                wish.sent_at = Some(now);
+                self.verify(effects);
+            }
+            Err(BusError::Refused) if !self.by_event && self.event_for(flown).is_some() => {
+                self.by_event = true;
+                self.send(effects);
+            }
+            Err(error) => self.fail(error, effects),
+        }
+    }
+
+    fn verify(&mut self, effects: &mut Vec<Effect>) {
+        self.verify_at = None;
+        let Some(sent_at) = self.wish.as_ref().and_then(|wish| wish.sent_at) else { return };
+        if !self.verifying {
+            self.verifying = true;
+            effects.push(Effect::Verify(sent_at));
+        }
+    }
+
+    /// The verifying read has ended.
+    pub fn verified(&mut self, outcome: Result<Reading, BusError>, now: Moment, effects: &mut Vec<Effect>) {
+        self.verifying = false;
+        let Some(wish) = &mut self.wish else { return };
+        if self.in_flight.is_some() || wish.sent_at.is_none() {
+            return;
+        }
+        let shows_other = match outcome {
+            Ok(reading) => {
+                if self.confirm_by(reading, effects) {
+                    return;
+                }
+                reading.freshness == Freshness::Fresh
+            }
+            Err(error @ (BusError::LinkDown | BusError::Stopping | BusError::Refused)) => {
+                self.fail(error, effects);
+                return;
+            }
+            Err(BusError::TimedOut | BusError::Busy) => false,
+        };
+        let Some(wish) = &mut self.wish else { return };
+        if shows_other && !wish.acknowledged {
+            if wish.repeated {
+                self.fail(BusError::TimedOut, effects);
+            } else {
+                wish.repeated = true;
+                self.send(effects);
+            }
+            return;
+        }
+        self.verify_at = Some(now + VERIFY_AGAIN);
+    }
+
+    /// Ends the wish when this reading proves it.
+    fn confirm_by(&mut self, reading: Reading, effects: &mut Vec<Effect>) -> bool {
+        let Some(wish) = &self.wish else { return false };
+        let level_agrees = wish.wanted.level.is_none()
+            || !wish.wanted.on
+            || reading.level == wish.wanted.level
+            || (self.by_event && !wish.wanted.exact);
+        let proves = reading.freshness == Freshness::Fresh
+            && reading.on == Some(wish.wanted.on)
+            && level_agrees
+            && wish.sent_at.is_some_and(|sent| reading.observed_at.is_some_and(|at| at >= sent));
+        if proves {
+            self.take_reading(reading);
+            self.finish(Ok(()), effects);
+        }
+        proves
+    }
+
+    fn fail(&mut self, error: BusError, effects: &mut Vec<Effect>) {
+        self.distrusted |= error == BusError::TimedOut;
+        self.finish(Err(error), effects);
+        if error == BusError::TimedOut {
+            effects.push(Effect::Reread);
+        }
+    }
+
+    fn finish(&mut self, outcome: Result<(), BusError>, effects: &mut Vec<Effect>) {
+        let Some(wish) = self.wish.take() else { return };
+        self.verify_at = None;
+        self.tell(wish.cause, effects);
+        let outcome = outcome.map(|()| self.state());
+        effects.extend(wish.askers.into_iter().map(|(asker, _)| Effect::Answer(asker, outcome)));
+    }
+
+    /// The cache accepted an observation, or no longer trusts one.
+    pub fn observed(&mut self, reading: Reading, effects: &mut Vec<Effect>) {
+        self.take_reading(reading);
+        if !self.confirm_by(reading, effects) {
+            self.tell(Cause::Bus, effects);
+        }
+    }
+
+    fn take_reading(&mut self, reading: Reading) {
+        if reading.revision != self.reading.revision {
+            self.distrusted = false;
+        }
+        if reading.on == Some(true)
+            && let Some(level) = reading.level.filter(|level| *level != Percent::OFF)
+        {
+            self.last_level = level;
+        }
+        self.reading = reading;
+    }
+
+    fn tell(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
+        let state = self.state();
+        if self.told != Some(state.shown()) {
+            self.told = Some(state.shown());
+            effects.push(Effect::Changed(state, cause));
+        }
+    }
+
+    /// Does what is due: a verifying read, or giving up.
+    pub fn due(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        if self.wish.as_ref().is_some_and(|wish| wish.deadline <= now) {
+            self.fail(BusError::TimedOut, effects);
+        }
+        if self.verify_at.is_some_and(|at| at <= now) {
+            self.verify(effects);
+        }
+    }
+
+    /// The daemon is about to end: nobody waits any longer.
+    pub fn drain(&mut self, effects: &mut Vec<Effect>) {
+        self.finish(Err(BusError::Stopping), effects);
+    }
+}
+
+impl Wanted {
+    fn shown_level(self) -> Option<Percent> {
+        if self.on { self.level } else { Some(Percent::OFF) }
+    }
+}
