@@ -1,0 +1,296 @@
+//! The whole house: modules on one bus behind one gateway.
+//!
+//! Pure: time is an argument, counted from when the house was switched on, and when the house next does
+//! something by itself is a result. Owns the modules, the bus, the agenda of what is still to happen, and which
+//! client is connected. Refuses to know sockets: the bytes for a client are collected by whoever has its socket.
+
+mod hands;
+mod speech;
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::time::Duration;
+
+use crate::conbus::{Function, OutputIndex, Percent, Piece, Point, SerialNumber, System, Telegram};
+
+use super::Timing;
+use super::bus::{Author, Bus, Transmission};
+use super::faults::Faults;
+use super::gateway::{Arrival, ClientId, Ending, Gateway, Outgoing};
+use super::ledger::{Counters, Ledger, Passed};
+use super::module::{Module, Pace, Utterance};
+use super::setup::{Dialect, HouseSetup};
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Job {
+    /// A request reaches the modules.
+    Request(System),
+    /// The bridge's own reply reaches the client without using the bus.
+    Deliver(Transmission),
+}
+
+/// An emulated house.
+#[derive(Debug)]
+pub struct House {
+    modules: Vec<Module>,
+    places: BTreeMap<SerialNumber, usize>,
+    timing: Timing,
+    dialect: Dialect,
+    echo_events: bool,
+    bus: Bus,
+    faults: Faults,
+    chance: fastrand::Rng,
+    agenda: BTreeMap<(Duration, u64), Job>,
+    sequence: u64,
+    gateway: Gateway,
+    ledger: Ledger,
+}
+
+impl House {
+    /// Switches a house on, at time zero.
+    pub fn new(setup: HouseSetup) -> Self {
+        let mut modules: Vec<Module> = Vec::new();
+        let mut places = BTreeMap::new();
+        for module in setup.modules {
+            if let Entry::Vacant(place) = places.entry(module.serial) {
+                place.insert(modules.len());
+                modules.push(Module::new(module, setup.dialect));
+            }
+        }
+        Self {
+            modules,
+            places,
+            bus: Bus::new(setup.timing.gap),
+            timing: setup.timing,
+            dialect: setup.dialect,
+            echo_events: setup.echo_events,
+            faults: Faults::new(setup.seed),
+            chance: fastrand::Rng::with_seed(setup.seed ^ 0x00C0_FFEE),
+            agenda: BTreeMap::new(),
+            sequence: 0,
+            gateway: Gateway::new(setup.second_client),
+            ledger: Ledger::default(),
+        }
+    }
+
+    // --- the client's side -------------------------------------------------------------------------------
+
+    /// A client connects.
+    pub fn arrive(&mut self, now: Duration) -> Arrival {
+        self.advance(now);
+        self.ledger.opened(now);
+        let arrival = self.gateway.arrive(now);
+        match arrival {
+            Arrival::Welcome(_) => self.ledger.counters.connections += 1,
+            Arrival::Refused => {
+                self.ledger.counters.connections_refused += 1;
+                self.ledger.closed(now);
+            }
+        }
+        arrival
+    }
+
+    /// A client's socket is closed, whoever closed it.
+    pub fn leave(&mut self, now: Duration, client: ClientId) {
+        self.advance(now);
+        self.gateway.leave(client);
+        self.ledger.closed(now);
+    }
+
+    /// Bytes come from a client.
+    pub fn take_bytes(&mut self, now: Duration, client: ClientId, mut bytes: &[u8]) {
+        self.advance(now);
+        let Some(mut splitter) = self.gateway.lend_splitter(client) else { return };
+        while let Some(piece) = splitter.next_piece(&mut bytes) {
+            match piece {
+                Piece::Frame(frame) => match Telegram::parse(frame) {
+                    Ok(telegram) => self.heard_telegram(now, telegram),
+                    Err(_) => self.ledger.counters.noise_received += 1,
+                },
+                Piece::Noise(_) => self.ledger.counters.noise_received += 1,
+            }
+        }
+        self.gateway.return_splitter(client, splitter);
+        self.advance(now);
+    }
+
+    fn heard_telegram(&mut self, now: Duration, telegram: Telegram) {
+        self.ledger.heard(now, &telegram);
+        match telegram {
+            Telegram::System(request) => self.ask(now, request),
+            Telegram::Event(event) => {
+                if self.echo_events {
+                    let echo = self.plain(Author::Stranger, event.into());
+                    self.at(now + self.timing.request, Job::Deliver(echo));
+                }
+            }
+            // A client has no serial number, so nobody listens to its replies.
+            Telegram::Reply(_) => {}
+        }
+    }
+
+    /// How a client's connection is to end, if it is.
+    pub fn ending(&self, client: ClientId) -> Option<Ending> {
+        self.gateway.ending(client)
+    }
+
+    /// What there is to write to a client, and how its connection ends if it does.
+    pub fn collect(&mut self, client: ClientId) -> Outgoing {
+        self.gateway.collect(client)
+    }
+
+    // --- time --------------------------------------------------------------------------------------------
+
+    /// When the house next does something by itself.
+    pub fn next_due(&self) -> Option<Duration> {
+        let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
+        let modules = self.modules.iter().filter_map(Module::next_due).min();
+        agenda.into_iter().chain(self.bus.next_due()).chain(modules).min()
+    }
+
+    /// Does everything that is due until now, in order.
+    pub fn advance(&mut self, now: Duration) {
+        while let Some(due) = self.next_due().filter(|due| *due <= now) {
+            self.step(due);
+        }
+    }
+
+    fn step(&mut self, now: Duration) {
+        if let Some(entry) = self.agenda.first_entry()
+            && entry.key().0 <= now
+        {
+            match entry.remove() {
+                Job::Request(request) => self.heard_request(now, &request),
+                Job::Deliver(transmission) => self.deliver(now, &transmission),
+            }
+        } else if self.bus.next_due().is_some_and(|due| due <= now) {
+            if let Some(transmission) = self.bus.step(now) {
+                self.deliver(now, &transmission);
+            }
+        } else {
+            for place in 0..self.modules.len() {
+                let said = self.modules[place].tick(now);
+                self.speak(now, place, said);
+            }
+        }
+    }
+
+    fn at(&mut self, when: Duration, job: Job) {
+        self.sequence += 1;
+        self.agenda.insert((when, self.sequence), job);
+    }
+
+    // --- requests ----------------------------------------------------------------------------------------
+
+    /// A master asks: the bridge hears it at once, the modules when it has travelled.
+    fn ask(&mut self, now: Duration, request: System) {
+        let bridge_only = self.place(request.serial).is_some_and(|place| self.is_bridge(place));
+        let travels = if bridge_only { Duration::ZERO } else { self.timing.request };
+        self.at(now + travels, Job::Request(request));
+    }
+
+    fn heard_request(&mut self, now: Duration, request: &System) {
+        if request.serial.is_broadcast() {
+            // Only a discovery is answered by everybody; other broadcasts are not known (protocol reference 10.1).
+            if request.function == Function::DISCOVERY {
+                self.discover(now, request);
+            }
+            return;
+        }
+        let Some(place) = self.place(request.serial) else { return };
+        if self.silent(place) {
+            return;
+        }
+        let harmless = matches!(request.function, Function::DISCOVERY | Function::READ_DATAPOINT);
+        let module = &mut self.modules[place];
+        let said = if !harmless && self.faults.strikes_now("refusal", request.serial).is_some() {
+            vec![module.nak(Pace::Write)]
+        } else {
+            module.request(request)
+        };
+        self.speak(now, place, said);
+    }
+
+    fn discover(&mut self, now: Duration, request: &System) {
+        let mut answers: Vec<(Duration, usize, Vec<Utterance>)> = Vec::new();
+        for place in 0..self.modules.len() {
+            if !self.modules[place].answers_broadcast() || self.silent(place) {
+                continue;
+            }
+            let said = self.modules[place].request(request);
+            if self.is_bridge(place) {
+                // It heard the request before the modules did.
+                let heard = now.saturating_sub(self.timing.request);
+                self.speak(heard, place, said);
+            } else {
+                let thought = self.up_to(self.timing.discovery_spread);
+                answers.push((now + thought, place, said));
+            }
+        }
+        answers.sort_by_key(|(when, ..)| *when);
+        let mut answers = answers.into_iter().peekable();
+        while let Some((when, place, said)) = answers.next() {
+            let collides = answers.peek().is_some()
+                && self.faults.strikes_now("collision", self.modules[place].serial()).is_some();
+            if let (true, Some((_, _, other))) = (collides, answers.next_if(|_| collides)) {
+                self.collide(when, place, &said, &other);
+            } else {
+                self.speak(when, place, said);
+            }
+        }
+    }
+
+    // --- truth --------------------------------------------------------------------------------------
+
+    /// The truth about an output: whether it is on, and its level (of a relay 0 or 100).
+    pub fn output(&self, point: Point) -> Option<(bool, Percent)> {
+        let level = self.module(point.serial)?.level(point.output)?;
+        Some((level != Percent::OFF, level))
+    }
+
+    /// Every output of the house with its level.
+    pub fn outputs(&self) -> Vec<(Point, Percent)> {
+        self.modules
+            .iter()
+            .flat_map(|module| {
+                let outputs = OutputIndex::first(module.module_type().outputs());
+                outputs.filter_map(|output| {
+                    Some((Point { serial: module.serial(), output }, module.level(output)?))
+                })
+            })
+            .collect()
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.ledger.counters.clone();
+        counters.faults.clone_from(self.faults.strikes());
+        counters
+    }
+
+    /// Every telegram that passed the gateway, oldest first; of very many the latest.
+    pub fn transcript(&self) -> impl Iterator<Item = &Passed> {
+        self.ledger.transcript()
+    }
+
+    pub(super) fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+
+    fn module(&self, serial: SerialNumber) -> Option<&Module> {
+        self.modules.get(self.place(serial)?)
+    }
+
+    fn place(&self, serial: SerialNumber) -> Option<usize> {
+        self.places.get(&serial).copied()
+    }
+
+    fn is_bridge(&self, place: usize) -> bool {
+        self.modules[place].module_type().is_bridge()
+    }
+
+    fn silent(&mut self, place: usize) -> bool {
+        self.faults.strikes_now("silence", self.modules[place].serial()).is_some()
+    }
+}
