@@ -135,11 +135,8 @@ fn connection_facts(
     audience: &Audience,
 ) -> ConnectionFacts {
     // The cache before the poller: a warm-up must find the link up.
-    let mut link = outlets(&[
-        listener.clone().recipient(),
-        cache.clone().recipient(),
-        poller.clone().recipient(),
-    ]);
+    let mut link =
+        outlets(&[listener.clone().recipient(), cache.clone().recipient(), poller.clone().recipient()]);
     link.extend(outlets(&audience.links));
     ConnectionFacts {
         received: Outlet::new(listener.clone().recipient()),

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::actors::events::Name;
-use crate::config::{Cache, Config, Module, Poller};
 use crate::conbus::{ModuleType, SerialNumber};
+use crate::config::{Cache, Config, Module, Poller};
 use crate::policy::interpret::Installed;
 use crate::policy::outbox::OutboxPlan;
 use crate::policy::settle::Settle;

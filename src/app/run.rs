@@ -58,7 +58,8 @@ pub enum RunError {
 /// Runs the daemon until a signal ends it. Call it inside a `System`.
 pub async fn run(config: &Config) -> Result<(), RunError> {
     let _lock = claim(&config.service.state_dir)?;
-    let mut signals = Signals::new().map_err(|cause| RunError::System { what: "cannot catch signals", cause })?;
+    let mut signals =
+        Signals::new().map_err(|cause| RunError::System { what: "cannot catch signals", cause })?;
     let mut dials: Vec<Box<dyn Dial>> = Vec::new();
     for index in 0..config.gateways.len() {
         dials.push(dial(config, index).await?);
@@ -107,9 +108,10 @@ async fn dial(config: &Config, index: usize) -> Result<Box<dyn Dial>, RunError> 
         GatewayAddress::Remote { host, port } => Ok(Box::new(TcpDial::new(host.clone(), *port))),
         GatewayAddress::Emulator => {
             let listener = listen("127.0.0.1:0", "the emulated gateway").await?;
-            let address = listener
-                .local_addr()
-                .map_err(|cause| RunError::System { what: "cannot tell the emulated gateway's address", cause })?;
+            let address = listener.local_addr().map_err(|cause| RunError::System {
+                what: "cannot tell the emulated gateway's address",
+                cause,
+            })?;
             let emulator = Emulator::new(emulated_house(config, index));
             info!(target: "app", "emulated gateway={} address={address}", gateway.id);
             tokio::task::spawn_local(async move { emulator.serve(listener).await });
@@ -127,9 +129,11 @@ pub fn emulated_house(config: &Config, gateway: usize) -> HouseSetup {
 
 /// Listens, or tells where and why not.
 pub async fn listen(address: &str, what: &'static str) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|cause| RunError::Listen { address: address.to_owned(), what, cause })
+    TcpListener::bind(address).await.map_err(|cause| RunError::Listen {
+        address: address.to_owned(),
+        what,
+        cause,
+    })
 }
 
 /// The signals that end the daemon.
@@ -140,10 +144,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     async fn next(&mut self) -> &'static str {
