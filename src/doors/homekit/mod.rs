@@ -1,0 +1,5 @@
+//! The HomeKit door.
+
+mod keys;
+mod srp;
+mod tlv;
