@@ -2,17 +2,17 @@
 
 /// What an item is.
 pub(super) mod kind {
-    pub(in super::super) const METHOD: u8 = 0x00;
-    pub(in super::super) const IDENTIFIER: u8 = 0x01;
-    pub(in super::super) const SALT: u8 = 0x02;
-    pub(in super::super) const PUBLIC_KEY: u8 = 0x03;
-    pub(in super::super) const PROOF: u8 = 0x04;
-    pub(in super::super) const ENCRYPTED: u8 = 0x05;
-    pub(in super::super) const STATE: u8 = 0x06;
-    pub(in super::super) const ERROR: u8 = 0x07;
-    pub(in super::super) const SIGNATURE: u8 = 0x0A;
-    pub(in super::super) const PERMISSIONS: u8 = 0x0B;
-    pub(in super::super) const SEPARATOR: u8 = 0xFF;
+    pub(in crate::doors::homekit) const METHOD: u8 = 0x00;
+    pub(in crate::doors::homekit) const IDENTIFIER: u8 = 0x01;
+    pub(in crate::doors::homekit) const SALT: u8 = 0x02;
+    pub(in crate::doors::homekit) const PUBLIC_KEY: u8 = 0x03;
+    pub(in crate::doors::homekit) const PROOF: u8 = 0x04;
+    pub(in crate::doors::homekit) const ENCRYPTED: u8 = 0x05;
+    pub(in crate::doors::homekit) const STATE: u8 = 0x06;
+    pub(in crate::doors::homekit) const ERROR: u8 = 0x07;
+    pub(in crate::doors::homekit) const SIGNATURE: u8 = 0x0A;
+    pub(in crate::doors::homekit) const PERMISSIONS: u8 = 0x0B;
+    pub(in crate::doors::homekit) const SEPARATOR: u8 = 0xFF;
 }
 
 /// What goes wrong in pairing, as the protocol counts it.
