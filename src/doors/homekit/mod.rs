@@ -2,10 +2,15 @@
 
 mod bytes_as_hex;
 mod code;
+mod events;
+mod http;
 mod keys;
+mod lamp;
+mod model;
 mod pairings;
 mod record;
 mod setup;
 mod srp;
+mod status;
 mod tlv;
 mod verify;
