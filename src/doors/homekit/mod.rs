@@ -1,5 +1,6 @@
 //! The HomeKit door.
 
+mod batch;
 mod bytes_as_hex;
 mod code;
 mod events;
@@ -12,5 +13,7 @@ mod record;
 mod setup;
 mod srp;
 mod status;
+mod store;
 mod tlv;
+mod vault;
 mod verify;
