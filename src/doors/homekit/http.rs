@@ -81,6 +81,12 @@ impl Inbox {
         !self.waiting.is_empty()
     }
 
+    /// What lies behind the last request.
+    pub(super) fn take_rest(&mut self) -> Vec<u8> {
+        self.head = None;
+        std::mem::take(&mut self.waiting)
+    }
+
     /// The next whole request, if it is here.
     pub(super) fn next(&mut self) -> Result<Option<Request>, Unreadable> {
         if self.head.is_none() {

@@ -121,6 +121,13 @@ impl State {
         Self { bridges: vec![BridgeState::new(draw)], places: BTreeMap::new(), next_aid: BRIDGE_AID + 1 }
     }
 
+    /// Makes every bridge a new one.
+    pub(super) fn renew(&mut self, draw: Draw) {
+        for bridge in &mut self.bridges {
+            *bridge = BridgeState::new(draw);
+        }
+    }
+
     /// The text that is kept.
     pub(super) fn encode(&self) -> Vec<u8> {
         let body = serde_json::to_string_pretty(self).expect("plain values have a text");
