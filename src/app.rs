@@ -59,7 +59,7 @@ pub struct App {
 }
 
 /// Starts every actor. `dials` leads to the gateways in their order; `seed` spreads the back-off.
-pub fn assemble(config: &Config, dials: Vec<Box<dyn Dial>>, audience: Audience, seed: u64) -> App {
+pub fn assemble(config: &Config, dials: Vec<Box<dyn Dial>>, audience: &Audience, seed: u64) -> App {
     let plans = Plans::of(config);
     // Mutually known actors: first their addresses, then the actors themselves.
     let cache_context = Context::<Cache>::new();
@@ -73,12 +73,12 @@ pub fn assemble(config: &Config, dials: Vec<Box<dyn Dial>>, audience: Audience, 
         .enumerate()
         .map(|(index, dial)| {
             let plan = plans.connection(index, seed);
-            let facts = connection_facts(&listeners[index], &cache, &poller, &audience);
+            let facts = connection_facts(&listeners[index], &cache, &poller, audience);
             Supervisor::start(move |_| Connection::new(plan, dial, facts))
         })
         .collect();
     for (index, context) in listener_contexts.into_iter().enumerate() {
-        let facts = listener_facts(&cache, &poller, &audience);
+        let facts = listener_facts(&cache, &poller, audience);
         context.run(Listener::new(plans.listener(index), facts));
     }
     let accessories: Vec<Addr<Accessory>> = config

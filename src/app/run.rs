@@ -2,11 +2,11 @@
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use log::{error, info, warn};
+use log::{info, warn};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -45,6 +45,14 @@ pub enum RunError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The token of the HTTP door cannot be used.
+    #[error("cannot use the token file `{}`: {why}", path.display())]
+    Token {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it, and the remedy.
+        why: String,
+    },
     /// Something of the system failed.
     #[error("{what}: {cause}")]
     System {
@@ -64,7 +72,7 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
     for index in 0..config.gateways.len() {
         dials.push(dial(config, index).await?);
     }
-    let app = assemble(config, dials, Audience::default(), fastrand::u64(..));
+    let app = assemble(config, dials, &Audience::default(), fastrand::u64(..));
     info!(target: "app", "started gateways={} modules={} accessories={}",
         config.gateways.len(), config.modules.len(), config.accessories.len());
     let signal = signals.next().await;
@@ -156,7 +164,22 @@ impl Signals {
     }
 }
 
-/// Prints a failure where its reader looks: in the log.
-pub fn tell_failure(failure: &RunError) {
-    error!(target: "app", "{failure}");
+/// The least length of a token: 128 bits written as base64.
+const TOKEN_CHARACTERS_MIN: usize = 22;
+
+/// Reads the token of the HTTP door; refuses one that others could read or guess.
+pub fn read_token(path: &Path) -> Result<String, RunError> {
+    let refused = |why: String| RunError::Token { path: path.to_owned(), why };
+    let mode = std::fs::metadata(path).map_err(|cause| refused(cause.to_string()))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(refused(format!("others may read it (mode {:o}); `chmod 600` it", mode & 0o777)));
+    }
+    let text = std::fs::read_to_string(path).map_err(|cause| refused(cause.to_string()))?;
+    let token = text.trim();
+    if token.len() < TOKEN_CHARACTERS_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refused(format!(
+            "a token has at least {TOKEN_CHARACTERS_MIN} visible characters; `openssl rand -base64 24` makes one"
+        )));
+    }
+    Ok(token.to_owned())
 }

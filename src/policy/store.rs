@@ -200,8 +200,8 @@ impl Store {
         if module.unsupported[Aspect::Switch as usize] {
             return Outcome::Now(Err(BusError::Refused));
         }
-        // Some: the reader waits, and for what.
-        let wait = match want {
+        // Some: the reader has to wait, and for what.
+        let patience = match want {
             Want::Any => None,
             Want::Known if self.plan.enabled => (reading.freshness == Freshness::Unknown).then_some(None),
             Want::Known => Some(Some(now)),
@@ -211,7 +211,7 @@ impl Store {
             let known = want == Want::Any || (want == Want::Known && reading.on.is_some());
             return Outcome::Now(if known { Ok(reading) } else { Err(BusError::LinkDown) });
         }
-        let Some(need) = wait else {
+        let Some(need) = patience else {
             self.fetch_point(point, urgency, now, effects);
             return Outcome::Now(Ok(reading));
         };
