@@ -17,7 +17,6 @@ mod setup;
 #[cfg(test)]
 mod tests;
 mod timing;
-mod values;
 
 pub use faults::{Dose, Fault, FaultKind};
 pub use gateway::{Arrival, ClientId, Ending, Outgoing};
