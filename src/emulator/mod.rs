@@ -5,6 +5,7 @@
 //! sockets and a clock. It shares only the vocabulary of the bus with the daemon, none of its behaviour.
 
 mod bus;
+pub mod capture;
 pub mod control;
 
 mod faults;

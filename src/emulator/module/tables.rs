@@ -7,6 +7,10 @@ use crate::conbus::{
 
 use super::{Module, Pace, Utterance};
 
+/// The number of the datapoint that is the CRC of the action table: an answer that was given for it holds only as
+/// long as the table.
+const TABLE_CRC: u8 = 14;
+
 /// A table on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Session {
@@ -137,7 +141,10 @@ impl Module {
     /// A chunk is written when it comes: an upload that breaks off leaves half of it.
     fn take_chunk(&mut self, letters: &[u8]) -> Vec<Utterance> {
         let taken = match (self.session, TableChunk::parse(letters)) {
-            (Some(Session::Upload(Which::Actions)), Ok(chunk)) => self.setup.table.put(chunk).is_ok(),
+            (Some(Session::Upload(Which::Actions)), Ok(chunk)) => {
+                self.setup.answers.remove(&TABLE_CRC);
+                self.setup.table.put(chunk).is_ok()
+            }
             (Some(Session::Upload(Which::Own)), Ok(chunk)) if chunk.index == 0 => {
                 self.setup.own_table = chunk.bytes;
                 true
