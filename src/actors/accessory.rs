@@ -187,9 +187,8 @@ impl Accessory {
         let make = self.exchange(event(Edge::Make), Some(taken));
         let release = self.exchange(event(Edge::Break), None);
         let pressed = async move {
-            let made = make.await;
-            let released = release.await;
-            made.and_then(|made| released.map(|_| made))
+            let pressed = make.await;
+            release.await.and(pressed)
         };
         self.await_command(accepted, pressed, ctx);
     }

@@ -4,7 +4,7 @@
 //! observed, the poller what is new of modules, the doors what goes by. A storm is stopped here, before it is
 //! told to anybody. It never asks anything of anyone.
 
-use actix::{Actor, AsyncContext, Context, Handler};
+use actix::{Actor, Context, Handler};
 use log::{debug, info, warn};
 
 use super::events::{

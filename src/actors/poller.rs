@@ -141,13 +141,13 @@ impl Poller {
                     "module does not report its outputs serial={serial}: it is polled; enable its auto report (F04 D21 PP) in the vendor's tool to see switches at once");
             }
             RosterEffect::Reporting { serial, by_itself } => {
-                self.schedule.auto_report(serial, Some(by_itself))
+                self.schedule.auto_report(serial, Some(by_itself));
             }
             RosterEffect::Faulty { serial, code } => {
                 warn!(target: "poll", "module tells a fault serial={serial} error_code={code:02X}");
             }
             RosterEffect::Healthy { serial } => {
-                info!(target: "poll", "module is healthy again serial={serial}")
+                info!(target: "poll", "module is healthy again serial={serial}");
             }
         }
     }

@@ -85,10 +85,9 @@ impl FromStr for Broker {
     fn from_str(text: &str) -> Result<Self, Fault> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         if rest.contains('@') {
-            // Whoever reads the report must not read the password in it.
+            // The url itself is not repeated: reports are shown to others.
             return Err(Fault::new("the url holds a name or password")
-                .hint("write `user` and `password_file` instead")
-                .secret());
+                .hint("write `user` and `password_file` instead"));
         }
         let tls = match scheme {
             "mqtt" => false,

@@ -37,6 +37,11 @@ impl<T> Entry<T> {
         self.given().map(Spanned::get_ref)
     }
 
+    /// Where the value is; nowhere, at the beginning of the file, when there is none.
+    pub(super) fn place(&self) -> Range<usize> {
+        self.given().map(Spanned::span).unwrap_or_default()
+    }
+
     /// Whether it was not written at all.
     pub(super) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
@@ -173,8 +178,8 @@ impl<T: Kind> Kind for List<T> {
             }
             DeValue::Table(_) => {
                 let element = read(value);
-                let fault = Fault::new(format!("{title} is a list, one entry a header"))
-                    .hint(format!("write `{title}`"));
+                let fault =
+                    Fault::new(format!("{title} is a list")).hint(format!("write `{title}`, once for each"));
                 report.add(&value.span(), fault);
                 element.map(|element| vec![element])
             }
@@ -197,7 +202,8 @@ impl<T: Kind> Kind for List<T> {
 fn not_a(title: &str, wanted: &str, value: &DeValue<'_>) -> Fault {
     let found = match value {
         DeValue::String(_) => "a text",
-        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a decimal number",
         DeValue::Boolean(_) => "true or false",
         DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "a list",

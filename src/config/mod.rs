@@ -73,10 +73,11 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 /// Checks a text; `file` is its name in messages, `base` the folder that relative paths start from.
 pub fn parse(file: &str, text: &str, base: &Path) -> Result<Config, Report> {
     let mut report = Report::new(file, text);
-    let Some(table) = syntax::read(text, &mut report) else { return Err(report) };
-    let document = raw::Document::read_file(&table, &mut report);
-    let config = rules::check(&document, base, &mut report);
-    if report.mistakes().is_empty() { Ok(config) } else { Err(report) }
+    let config = syntax::read(text, &mut report).map(|table| {
+        let document = raw::Document::read_file(&table, &mut report);
+        rules::check(&document, base, &mut report)
+    });
+    report.finish(config)
 }
 
 #[cfg(test)]

@@ -14,24 +14,22 @@ use super::checked::{Access, Pin};
 use super::entry::{Fields, Kind, List, tables};
 use super::report::Report;
 use super::words::{FilePath, Id, LogFilter, Name, Room, Topic, User};
-use crate::conbus::{EventSource, ModuleType, OutputIndex, SerialNumber};
+use crate::conbus::{EventSource, ModuleType, SerialNumber};
 use crate::policy::AccessoryKind;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Below a second nothing is fresh when it arrives; a day-old state is nobody's idea of fresh.
 const TTL: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
-/// A million outputs take some hundred megabytes, and no bus has a thousand.
+/// A million outputs take some hundred megabytes; the largest sites have a few thousand.
 const MAX_ENTRIES: RangeInclusive<i64> = 1..=1_000_000;
-/// One exchange takes 50 ms and the poller keeps 200 ms between two with one module, so shorter is not possible.
-const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(200)..=DAY;
+/// One exchange takes 50 ms: a shorter interval would ask a module again before it has answered.
+const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
 /// Shorter than the poll of a minute's use would be no memory of use at all.
 const IDLE_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
 /// Less is not enough to go round a house; 1 is all there is.
 const BUS_SHARE: RangeInclusive<f64> = 0.05..=1.0;
 /// Two decimal digits on the wire (protocol reference 2).
 const LINK: RangeInclusive<i64> = 0..=99;
-/// What a bitmap can name; what the module has is checked later.
-const OUTPUT: RangeInclusive<i64> = 0..=OutputIndex::COUNT_MAX as i64 - 1;
 
 tables! {
     /// The file.
@@ -85,7 +83,7 @@ tables! {
     /// `[[module]]`
     Module {
         "serial" => serial: SerialNumber, required;
-        "type" => module_type: ModuleType, required;
+        "type" => of_type: ModuleType, required;
         "link" => link: i64, required, within(LINK);
         "gateway" => gateway: Id;
     }
@@ -97,7 +95,7 @@ tables! {
         "room" => room: Room;
         "kind" => kind: AccessoryKind, required;
         "module" => module: SerialNumber, required;
-        "output" => output: i64, required, within(OUTPUT);
+        "output" => output: i64, required;
         "on" => on: EventSource;
         "off" => off: EventSource;
     }

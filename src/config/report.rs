@@ -2,6 +2,7 @@
 //!
 //! It knows text and places in it; which mistakes there are is decided elsewhere.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -11,19 +12,20 @@ const COMPARED_CHARS_MAX: usize = 64;
 const QUOTED_CHARS_MAX: usize = 60;
 /// So much of a source line is shown; of a longer one, the part around the mistake.
 const SHOWN_CHARS_MAX: usize = 120;
+/// Keys whose value is nobody's business: a report ends up in logs and in messages to friends.
+const SECRET_KEYS: [&str; 4] = ["pin", "url", "password", "token"];
 
 /// What is wrong with a value, before it is known where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     message: String,
     hint: Option<String>,
-    secret: bool,
 }
 
 impl Fault {
     /// A fault told in lower case without a full stop.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, secret: false }
+        Self { message: message.into(), hint: None }
     }
 
     /// Adds what would be right.
@@ -40,13 +42,6 @@ impl Fault {
             Some(candidate) => self.hint(format!("did you mean `{candidate}`?")),
             None => self,
         }
-    }
-
-    /// Keeps the value itself out of the report, also where the source line is shown.
-    #[must_use]
-    pub fn secret(mut self) -> Self {
-        self.secret = true;
-        self
     }
 
     /// Whether it says what would be right.
@@ -103,7 +98,7 @@ pub struct Report {
     line_starts: Vec<usize>,
     mistakes: Vec<Mistake>,
     /// Lines that are not TOML: what was recovered from them means nothing.
-    broken_lines: Vec<usize>,
+    broken_lines: BTreeSet<usize>,
 }
 
 impl Report {
@@ -116,13 +111,13 @@ impl Report {
             text: text.into(),
             line_starts,
             mistakes: Vec::new(),
-            broken_lines: Vec::new(),
+            broken_lines: BTreeSet::new(),
         }
     }
 
     /// Notes a mistake of syntax; values on its line are not looked at any more.
     pub(super) fn add_syntax(&mut self, place: &Range<usize>, fault: Fault) {
-        self.broken_lines.push(self.line_of(place));
+        self.broken_lines.insert(self.line_of(place));
         self.add(place, fault);
     }
 
@@ -134,17 +129,22 @@ impl Report {
     /// Whether a value was recovered from a line that is not TOML.
     pub(super) fn is_broken(&self, place: &Range<usize>) -> bool {
         let (first, last) = (self.line_of(place), self.line_at(place.end).0);
-        self.broken_lines.iter().any(|line| (first..=last).contains(line))
+        self.broken_lines.range(first..=last).next().is_some()
     }
 
-    /// Notes a mistake, in the order of places.
+    /// Notes a mistake.
     pub(super) fn add(&mut self, place: &Range<usize>, fault: Fault) {
         let (line, start) = self.line_at(place.start);
         let before = self.text.get(start..place.start).unwrap_or_default();
         let column = before.trim_start_matches('\u{feff}').chars().count() + 1;
-        let mistake = Mistake { place: place.clone(), fault, line, column };
-        let at = self.mistakes.partition_point(|earlier| earlier.place.start <= place.start);
-        self.mistakes.insert(at, mistake);
+        self.mistakes.push(Mistake { place: place.clone(), fault, line, column });
+    }
+
+    /// The value that was read, or every mistake in the order of the places.
+    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<T, Self> {
+        // Stable: of two mistakes in one place the one found first comes first.
+        self.mistakes.sort_by_key(|mistake| mistake.place.start);
+        value.filter(|_| self.mistakes.is_empty()).ok_or(self)
     }
 
     /// The mistakes, in the order of their places.
@@ -162,9 +162,14 @@ impl Report {
         self.text.get(place.clone()).unwrap_or_default()
     }
 
+    /// Where the line with this number starts.
+    pub(super) fn line_start(&self, line: usize) -> usize {
+        self.line_starts[line - 1]
+    }
+
     /// The whole line with this number.
     pub(super) fn line_text(&self, line: usize) -> &str {
-        let start = self.line_starts[line - 1];
+        let start = self.line_start(line);
         let end = self.line_starts.get(line).copied().unwrap_or(self.text.len());
         self.text[start..end].trim_end_matches(['\n', '\r'])
     }
@@ -172,7 +177,7 @@ impl Report {
     /// The number of the line that holds this offset, and where the line starts.
     fn line_at(&self, offset: usize) -> (usize, usize) {
         let line = self.line_starts.partition_point(|start| *start <= offset);
-        (line, self.line_starts[line - 1])
+        (line, self.line_start(line))
     }
 
     fn fmt_mistake(&self, f: &mut fmt::Formatter<'_>, mistake: &Mistake) -> fmt::Result {
@@ -219,9 +224,10 @@ impl ShownLine {
         let count = line.chars().count();
         let first = if count > SHOWN_CHARS_MAX { at.saturating_sub(SHOWN_CHARS_MAX / 2) } else { 0 };
         let last = count.min(first + SHOWN_CHARS_MAX);
+        let secret = secret_from(line).unwrap_or(count);
         let printed = |(index, character): (usize, char)| match character {
-            _ if mistake.fault.secret && (at..at + marked).contains(&index) => '*',
             '\t' => '\t',
+            _ if index >= secret && !character.is_whitespace() => '*',
             _ => printable(character),
         };
         let mut text: String = line.chars().enumerate().take(last).skip(first).map(printed).collect();
@@ -235,6 +241,30 @@ impl ShownLine {
         }
         Self { text, indent, carets: marked.min(last.saturating_sub(at)).max(1) }
     }
+}
+
+/// From which character on a line is not shown: behind the `=` of a secret key, also of a misspelled one.
+fn secret_from(line: &str) -> Option<usize> {
+    let mut chars = 0;
+    for part in line.split_inclusive('=') {
+        chars += part.chars().count();
+        let named = part.strip_suffix('=').unwrap_or_default().trim_end_matches(['\'', '"', ' ', '\t']);
+        let key = named.rsplit(['\'', '"', ' ', '\t', '.', ',', '{']).next().unwrap_or_default();
+        let holds_secret = match closest(key, SECRET_KEYS) {
+            // Only an url with a name or password in it.
+            Some("url") => line.contains('@'),
+            meant => meant.is_some(),
+        };
+        if holds_secret {
+            return Some(chars);
+        }
+    }
+    None
+}
+
+/// Whether a line must not be repeated in a message.
+pub(super) fn is_secret(line: &str) -> bool {
+    secret_from(line).is_some()
 }
 
 /// The blank of the same width: tabs stay tabs, so that the carets stay in line.
@@ -309,8 +339,13 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown() {
-        let shown = one("pin = \"111-11-111\"", 6..18, Fault::new("too easy").secret());
-        assert!(shown.contains("pin = ************\n") && !shown.contains("111"), "{shown}");
+        for line in
+            ["pin = \"111-11-111\"", "homekit = { listen = 1, pin = \"111-11-111\"", "piin=111-11-111"]
+        {
+            let shown = one(line, 0..2, Fault::new("wrong"));
+            assert!(shown.contains("****") && !shown.contains("111"), "{shown}");
+        }
+        assert!(one("token_file = \"a\"", 0..2, Fault::new("wrong")).contains("\"a\""));
     }
 
     #[test]

@@ -246,22 +246,19 @@ impl Word for SocketAddr {
 
 impl Word for Pin {
     const WHAT: &'static str = "a HomeKit setup code";
-    const EXAMPLE: &'static str = "`\"031-45-154\"`";
+    const EXAMPLE: &'static str = "`\"ddd-dd-ddd\"`";
 
     fn parse(text: &str) -> Result<Self, Fault> {
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_digit).collect();
         let shape: Vec<u8> =
             text.bytes().map(|byte| if byte.is_ascii_digit() { b'd' } else { byte }).collect();
         if shape != b"ddd-dd-ddd" {
-            return Err(Fault::new("this is not a setup code")
-                .hint("eight digits with dashes: `031-45-154`")
-                .secret());
+            return Err(Fault::new("this is not a setup code").hint("eight digits as `ddd-dd-ddd`"));
         }
         let uniform = digits.iter().all(|digit| *digit == digits[0]);
         if uniform || digits == b"12345678" || digits == b"87654321" {
             return Err(Fault::new("HomeKit refuses this setup code, it is too easy to guess")
-                .hint("choose other digits, or leave the line out: one is made")
-                .secret());
+                .hint("choose other digits, or leave the line out: one is made"));
         }
         Ok(Self(text.into()))
     }

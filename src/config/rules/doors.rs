@@ -27,15 +27,11 @@ const MQTT_DISCOVERY_PREFIX: &str = "homeassistant";
 pub(super) fn http(entry: &Entry<raw::Http>, base: &Path, report: &mut Report) -> Option<Http> {
     let raw = entry.get()?;
     let listen = raw.listen.value_or(HTTP_LISTEN);
-    if let Some(place) = raw.listen.given() {
-        if !listen.ip().to_canonical().is_loopback() && raw.token_file.is_absent() {
-            let fault =
-                Fault::new(format!("[http] listens beyond this machine on `{listen}` without a token"));
-            report.add(
-                &place.span(),
-                fault.hint("add `token_file = \"http.token\"`, or listen on `127.0.0.1`"),
-            );
-        }
+    let open_to_all = !listen.ip().to_canonical().is_loopback() && raw.token_file.is_absent();
+    if open_to_all {
+        let fault = Fault::new(format!("[http] listens beyond this machine on `{listen}` without a token"));
+        let hint = "add `token_file = \"http.token\"`, or listen on `127.0.0.1`";
+        report.add(&raw.listen.place(), fault.hint(hint));
     }
     Some(Http { listen, token_file: raw.token_file.get().map(|FilePath(path)| base.join(path)) })
 }
@@ -127,11 +123,13 @@ fn check_gateways(document: &Document, listeners: &[Listener], report: &mut Repo
         else {
             continue;
         };
-        let dialled = SocketAddr::new(ip, *port);
-        let own = listeners.iter().find(|listener| {
-            listener.address.ip() == ip || ip.is_loopback() && overlap(listener.address, dialled)
-        });
-        if let Some(own) = own.filter(|own| own.address.port() == *port) {
+        let dialled = SocketAddr::new(ip.to_canonical(), *port);
+        // A listener on every address is reached by any address of this machine; loopback is surely one of them.
+        let reaches = |listener: &&Listener| {
+            let same = listener.address.ip().to_canonical() == dialled.ip();
+            (same || dialled.ip().is_loopback()) && overlap(listener.address, dialled)
+        };
+        if let Some(own) = listeners.iter().find(reaches) {
             let fault =
                 Fault::new(format!("the gateway `{dialled}` is this daemon's own {} port", own.section));
             report.add(&address.span(), fault.hint("write the address of the bridge"));

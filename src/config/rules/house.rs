@@ -103,8 +103,7 @@ fn modules(document: &Document, report: &mut Report) -> Vec<Module> {
             serials.check(*serial.get_ref(), what, &serial.span(), report);
         }
         let gateway = if gateways.is_empty() { None } else { gateway_of(element, gateways, report) };
-        let (Some(gateway), Some(module_type), Some(link)) =
-            (gateway, raw.module_type.get(), raw.link.given())
+        let (Some(gateway), Some(module_type), Some(link)) = (gateway, raw.of_type.get(), raw.link.given())
         else {
             continue;
         };
@@ -162,7 +161,7 @@ struct Modules {
 impl Modules {
     fn of(entry: &Entry<List<raw::Module>>) -> Self {
         let modules = || elements(entry).iter().map(Spanned::get_ref);
-        let known = modules().filter_map(|raw| Some((*raw.serial.get()?, raw.module_type.get().copied())));
+        let known = modules().filter_map(|raw| Some((*raw.serial.get()?, raw.of_type.get().copied())));
         Self {
             types: known.collect(),
             complete: !entry.is_wrong() && modules().all(|raw| raw.serial.get().is_some()),
@@ -197,13 +196,12 @@ fn accessories(document: &Document, report: &mut Report) -> Vec<Accessory> {
         }
         check_events(raw, report);
         let module_type = raw.module.given().and_then(|serial| modules.type_of(serial, report));
-        if let Some(module_type) = module_type {
-            check_kind(raw, module_type, report);
+        let able = module_type.is_none_or(|module_type| check_ability(raw, module_type, report));
+        if let Some(point) = point_of(raw).filter(|_| able) {
+            let what = format!("output {} of `{}`", point.output, point.serial);
+            points.check(point, what, &raw.output.place(), report);
+            accessories.extend(accessory(raw, point));
         }
-        let Some(point) = point_of(raw, module_type, report) else { continue };
-        let place = raw.output.given().map(Spanned::span).unwrap_or_default();
-        points.check(point, format_args!("output {} of `{}`", point.output, point.serial), &place, report);
-        accessories.extend(accessory(raw, point));
     }
     accessories
 }
@@ -222,49 +220,47 @@ fn accessory(raw: &raw::Accessory, point: Point) -> Option<Accessory> {
     })
 }
 
-/// The output an accessory stands for; reports one that its module does not have.
-fn point_of(raw: &raw::Accessory, module_type: Option<ModuleType>, report: &mut Report) -> Option<Point> {
-    let (serial, output) = (raw.module.given()?, raw.output.given()?);
-    if let Some(module_type) = module_type {
-        let count = module_type.outputs();
-        if count == 0 {
-            let fault = Fault::new(format!("the {module_type} `{}` has no outputs", serial.get_ref()));
-            report
-                .add(&serial.span(), fault.hint("accessories stand for outputs of relay and dimmer modules"));
-            return None;
-        }
-        if *output.get_ref() >= i64::from(count) {
-            let fault = Fault::new(format!("an {module_type} has no output {}", output.get_ref()));
-            let hint = if count == 1 {
-                "its one output is 0".into()
-            } else {
-                format!("they count from 0 to {}", count - 1)
-            };
-            report.add(&output.span(), fault.hint(hint));
-            return None;
-        }
-    }
-    let output = u8::try_from(*output.get_ref()).ok().and_then(OutputIndex::new)?;
-    Some(Point { serial: *serial.get_ref(), output })
+/// The output an accessory names, whether its module has it or not.
+fn point_of(raw: &raw::Accessory) -> Option<Point> {
+    let output = u8::try_from(*raw.output.get()?).ok().and_then(OutputIndex::new)?;
+    Some(Point { serial: *raw.module.get()?, output })
 }
 
-fn check_kind(raw: &raw::Accessory, module_type: ModuleType, report: &mut Report) {
-    if let Some(kind) = raw.kind.given() {
-        if *kind.get_ref() == AccessoryKind::Dimmer && module_type.is_actor() && !module_type.is_dimmable() {
-            let fault = Fault::new(format!("an {module_type} switches, it cannot dim"));
-            report.add(&kind.span(), fault.hint("write `light` or `outlet`"));
+/// Whether the module has the output; reports what an accessory wants of its module that it cannot do.
+fn check_ability(raw: &raw::Accessory, module_type: ModuleType, report: &mut Report) -> bool {
+    if !module_type.is_actor() {
+        if let Some(serial) = raw.module.given() {
+            let fault = Fault::new(format!("the {module_type} `{}` has no outputs", serial.get_ref()));
+            report.add(&serial.span(), fault.hint("choose a relay or a dimmer module"));
         }
+        return false;
     }
+    if let (Some(AccessoryKind::Dimmer), false) = (raw.kind.get(), module_type.is_dimmable()) {
+        let fault = Fault::new(format!("an {module_type} switches, it cannot be a dimmer"));
+        report.add(&raw.kind.place(), fault.hint("write `light` or `outlet`"));
+    }
+    let count = module_type.outputs();
+    let Some(output) = raw.output.given() else { return false };
+    if (0..i64::from(count)).contains(output.get_ref()) {
+        return true;
+    }
+    let fault = Fault::new(format!("an {module_type} has no output {}", output.get_ref()));
+    report.add(
+        &output.span(),
+        fault.hint(match count {
+            1 => "its one output is `0`".into(),
+            count => format!("its outputs are `0` to `{}`", count - 1),
+        }),
+    );
+    false
 }
 
 fn check_events(raw: &raw::Accessory, report: &mut Report) {
-    if let (Some(on), Some(off)) = (raw.on.get(), raw.off.given()) {
-        if on == off.get_ref() {
-            let fault = Fault::new("`on` and `off` are the same event");
-            report.add(
-                &off.span(),
-                fault.hint("an event that toggles cannot be used: which state it brings is not known"),
-            );
-        }
+    if raw.on.get().is_some() && raw.on.get() == raw.off.get() {
+        let fault = Fault::new("`on` and `off` are the same event");
+        report.add(
+            &raw.off.place(),
+            fault.hint("one that toggles cannot be used: nobody knows what it brings"),
+        );
     }
 }

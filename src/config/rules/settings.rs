@@ -55,6 +55,7 @@ pub(super) fn cache(raw: &Entry<raw::Cache>, outputs: usize) -> Cache {
     }
 }
 
+/// `cache` and `ttl`: what was typed of the cache and the time to live that follows from it.
 pub(super) fn poller(
     entry: &Entry<raw::Poller>,
     cache: &Entry<raw::Cache>,
@@ -66,35 +67,24 @@ pub(super) fn poller(
     // What is not written follows what is, so that a single changed line makes a valid file.
     let reporting_interval = raw.reporting_interval.value_or(REPORTING_INTERVAL.min(ttl * 2 / 3));
     let interval = raw.interval.value_or(INTERVAL.min(reporting_interval));
-    let ttl_known = !cache.is_wrong() && !cache.get().is_some_and(|cache| cache.ttl.is_wrong());
+    let ttl_written = cache.get().map(|cache| &cache.ttl);
+    let ttl_known = !cache.is_wrong() && !ttl_written.is_some_and(Entry::is_wrong);
     if let Some(place) = raw.reporting_interval.given().filter(|_| ttl_known && reporting_interval >= ttl) {
-        let ttl_place = cache.get().and_then(|cache| cache.ttl.given());
-        let origin =
-            ttl_place.map_or("the default".into(), |ttl| format!("line {}", report.line_of(&ttl.span())));
+        let (is, limit, origin) = (reporting_interval.shown(), ttl.shown(), origin(ttl_written, report));
         let fault = Fault::new(format!(
-            "`reporting_interval` `{}` is not below the cache's `ttl` `{}` ({origin})",
-            reporting_interval.shown(),
-            ttl.shown()
+            "`reporting_interval` `{is}` is not below the cache's `ttl` `{limit}`{origin}"
         ));
-        report.add(
-            &place.span(),
-            fault.hint(
-                "state would turn stale between two polls: choose a longer `ttl` or a shorter interval",
-            ),
-        );
+        report.add(&place.span(), fault.hint("state would be stale before it is read again"));
     }
-    if let Some(place) =
-        raw.interval.given().filter(|_| interval > reporting_interval && !raw.reporting_interval.is_wrong())
-    {
-        let fault = Fault::new(format!(
-            "`interval` `{}` is longer than `reporting_interval` `{}`",
-            interval.shown(),
-            reporting_interval.shown()
-        ));
-        report.add(
-            &place.span(),
-            fault.hint("modules that report by themselves need polling less often, not more"),
-        );
+    let limit_known =
+        raw.reporting_interval.given().is_some() || raw.reporting_interval.is_absent() && ttl_known;
+    if let Some(place) = raw.interval.given().filter(|_| limit_known && interval > reporting_interval) {
+        let (is, limit) = (interval.shown(), reporting_interval.shown());
+        let origin = origin(Some(&raw.reporting_interval), report);
+        let fault =
+            Fault::new(format!("`interval` `{is}` is longer than `reporting_interval` `{limit}`{origin}"));
+        report
+            .add(&place.span(), fault.hint("modules that report by themselves need less polling, not more"));
     }
     Poller {
         enabled: raw.enabled.value_or(true),
@@ -102,5 +92,13 @@ pub(super) fn poller(
         reporting_interval,
         idle_after: raw.idle_after.value_or(IDLE_AFTER),
         bus_share: raw.bus_share.value_or(BUS_SHARE),
+    }
+}
+
+/// Where a value that somebody may look for was written.
+fn origin<T>(entry: Option<&Entry<T>>, report: &Report) -> String {
+    match entry.and_then(Entry::given) {
+        Some(value) => format!(" (line {})", report.line_of(&value.span())),
+        None => " (not written)".into(),
     }
 }
