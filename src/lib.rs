@@ -16,6 +16,7 @@ pub mod actors;
 pub mod app;
 pub mod conbus;
 pub mod config;
+pub mod doors;
 pub mod emulator;
 pub mod policy;
 pub mod tools;
