@@ -28,6 +28,8 @@ pub(super) struct Transmission {
     pub(super) bytes: Vec<u8>,
     /// What the modules hear; nothing when it is only noise.
     pub(super) telegram: Option<Telegram>,
+    /// How many actions led to it, one after the other.
+    pub(super) depth: u8,
 }
 
 #[derive(Debug)]
@@ -133,7 +135,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn from(author: usize) -> Transmission {
-        Transmission { author: Author::Module(author), bytes: Vec::new(), telegram: None }
+        Transmission { author: Author::Module(author), bytes: Vec::new(), telegram: None, depth: 0 }
     }
 
     fn run(bus: &mut Bus) -> Vec<(u128, Author)> {

@@ -158,6 +158,15 @@ impl Faults {
         self.active.clear();
     }
 
+    /// Whether a module is silenced for good, and so does not hear events either.
+    pub(super) fn is_silenced(&self, serial: SerialNumber) -> bool {
+        self.active.iter().any(|fault| {
+            fault.kind == FaultKind::Silence
+                && fault.dose == Dose::ALWAYS
+                && fault.serial.is_none_or(|only| only == serial)
+        })
+    }
+
     /// How often each kind has struck.
     pub(super) fn strikes(&self) -> &BTreeMap<&'static str, u64> {
         &self.strikes

@@ -56,6 +56,8 @@ pub struct Counters {
     pub telegrams_dropped: u64,
     /// Actions that were not carried out because too many had led to them.
     pub chains_cut: u64,
+    /// Actions of tables whose effect is not known, so that nothing was done.
+    pub actions_unknown: u64,
     /// How often each telegram was received, by its frame.
     pub received: BTreeMap<String, u64>,
     /// How often each fault struck.

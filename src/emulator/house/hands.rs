@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::conbus::{Percent, Point, SerialNumber, Telegram};
+use crate::conbus::{Edge, Percent, Point, SerialNumber, Telegram};
 
 use super::super::bus::Author;
 use super::super::faults::Fault;
@@ -19,6 +19,11 @@ impl House {
     /// Somebody dims an output at the wall.
     pub fn set_level(&mut self, now: Duration, point: Point, level: Percent) {
         self.touch(now, point.serial, |module| module.set_level(point.output, level));
+    }
+
+    /// Somebody presses or releases an input of a module's own, a panel's button among them.
+    pub fn input(&mut self, now: Duration, serial: SerialNumber, input: u8, edge: Edge) {
+        self.touch(now, serial, |module| module.input(now, input, edge));
     }
 
     /// A module restarts: its outputs stay and it reports all of them.
@@ -64,7 +69,7 @@ impl House {
         if let Some(place) = self.place(serial) {
             let said = verb(&mut self.modules[place]);
             if !self.silent(place) {
-                self.speak(now, place, said);
+                self.speak(now, place, said, 0);
             }
         }
         self.advance(now);
@@ -77,7 +82,7 @@ impl House {
         if let Telegram::System(request) = &telegram {
             self.ask(now, request.clone());
         }
-        let transmission = self.plain(Author::Stranger, telegram);
+        let transmission = self.plain(Author::Stranger, telegram, 0);
         let takes = self.timing.on_the_bus(transmission.bytes.len());
         self.bus.offer(now, takes, transmission);
         self.advance(now);

@@ -1,3 +1,5 @@
+//! Claims about wishes, confirmations and giving up.
+
 use super::*;
 use crate::conbus::OutputIndex;
 
