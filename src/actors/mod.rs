@@ -14,7 +14,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use actix::dev::{MessageResponse, ToEnvelope};
-use actix::{Actor, ActorContext, Addr, AsyncContext, Handler, MailboxError, Message, Recipient, SpawnHandle};
+use actix::{
+    Actor, ActorContext, Addr, AsyncContext, Handler, MailboxError, Message, Recipient, SpawnHandle,
+};
 
 use crate::policy::{BusError, Moment};
 
@@ -86,7 +88,10 @@ where
 
 /// Tells a fact; false when it found no room.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place that tells: on a kept recipient, losses counted")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that tells: on a kept recipient, losses counted"
+)]
 pub fn tell<M>(outlet: &mut Outlet<M>, message: M) -> bool
 where
     M: Message + Send + 'static,

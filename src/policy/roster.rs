@@ -295,6 +295,22 @@ impl Roster {
         }
     }
 
+    /// The modules of a gateway that drive loads.
+    pub fn actors(&self, gateway: GatewayId) -> Vec<SerialNumber> {
+        let actors =
+            self.modules.values().filter(|module| module.plan.gateway == gateway && module.plan.actor);
+        actors.map(|module| module.plan.serial).collect()
+    }
+
+    /// The modules that a pressed button may have switched without their telling: which buttons drive which
+    /// module stands in the modules' tables, so every actor counts that is not known to report by itself.
+    pub fn may_be_driven(&self, gateway: GatewayId) -> Vec<SerialNumber> {
+        let mut driven = self.actors(gateway);
+        driven
+            .retain(|serial| self.modules.get(serial).is_some_and(|module| module.auto_report != Some(true)));
+        driven
+    }
+
     /// Every module, in the order of the config.
     pub fn snapshot(&self) -> Vec<ModuleSnapshot> {
         self.order.iter().filter_map(|serial| self.modules.get(serial)).map(Module::snapshot).collect()

@@ -19,6 +19,8 @@ use crate::conbus::SerialNumber;
 const SILENT_MAX: Duration = Duration::from_secs(60);
 /// How many polls in a row must agree with the reports before a module is believed again (design 5).
 const CLEAN_POLLS: u8 = 10;
+/// How much bus time of reads after a connect may be asked for ahead.
+const WARM_UP_AHEAD: Duration = Duration::from_secs(3);
 /// The least cost of a turn: a free one could be repeated without end.
 const COST_MIN: Duration = Duration::from_millis(1);
 /// The least share of bus time: below it a house would be polled once an hour.
@@ -27,7 +29,7 @@ const SHARE_MIN: f64 = 0.01;
 /// How often to refresh, for every module.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct SchedulePlan {
-    /// Whether to refresh anything at all; when not, [`Schedule::start`] does nothing.
+    /// Whether to refresh anything at all; when not, [`Schedule::resume`] does nothing.
     pub enabled: bool,
     /// Between two polls of a used module that does not report by itself.
     pub interval: Duration,
@@ -171,11 +173,14 @@ impl Schedule {
         let mut ranked: Vec<&mut Module> =
             self.modules.values_mut().filter(|module| module.plan.gateway == gateway).collect();
         ranked.sort_by_key(|module| (Reverse(module.used), module.place));
-        let mut round = Duration::ZERO;
+        let (mut round, mut queued) = (Duration::ZERO, Duration::ZERO);
         for (rank, module) in ranked.into_iter().enumerate() {
             module.forget_connection();
             if module.plan.actor {
-                lane.warm_up.set((rank, module.plan.serial), module.not_before(now));
+                // A large house must not overflow the outbox: behind the first ones, as fast as the bus allows.
+                let from = now + queued.saturating_sub(WARM_UP_AHEAD);
+                lane.warm_up.set((rank, module.plan.serial), module.not_before(from));
+                queued += module.plan.exchange_cost;
                 round += price(module.plan.exchange_cost, self.plan.bus_share);
             }
         }
@@ -264,12 +269,12 @@ impl Schedule {
     }
 
     /// Resumes, when the plan enables refreshing. What became due in the meantime comes at the usual pace.
-    pub fn start(&mut self) {
+    pub fn resume(&mut self) {
         self.running = self.plan.enabled;
     }
 
     /// Pauses everything, the reads after a connect included.
-    pub fn stop(&mut self) {
+    pub fn pause(&mut self) {
         self.running = false;
     }
 
@@ -283,7 +288,7 @@ impl Schedule {
         self.modules.values().filter(|module| module.active_since.is_some()).count()
     }
 
-    /// Takes what is due: the reads after a connect all at once, and at most one background turn a gateway.
+    /// Takes what is due: the reads after a connect, three seconds of bus time ahead, and at most one background turn a gateway.
     pub fn due(&mut self, now: Moment) -> Vec<Turn> {
         let mut turns = Vec::new();
         if !self.running {

@@ -179,6 +179,7 @@ mod tests {
         Moment::after_start(Duration::from_millis(ms))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the form in which the rule takes it")]
     fn asked(seq: u64, at: u64) -> Option<Asked> {
         Some(Asked { seq, at: ms(at) })
     }

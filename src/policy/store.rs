@@ -200,8 +200,8 @@ impl Store {
         if module.unsupported[Aspect::Switch as usize] {
             return Outcome::Now(Err(BusError::Refused));
         }
-        // Some: the reader waits, and for what.
-        let wait = match want {
+        // Some: the reader has to wait, and for what.
+        let patience = match want {
             Want::Any => None,
             Want::Known if self.plan.enabled => (reading.freshness == Freshness::Unknown).then_some(None),
             Want::Known => Some(Some(now)),
@@ -211,7 +211,7 @@ impl Store {
             let known = want == Want::Any || (want == Want::Known && reading.on.is_some());
             return Outcome::Now(if known { Ok(reading) } else { Err(BusError::LinkDown) });
         }
-        let Some(need) = wait else {
+        let Some(need) = patience else {
             self.fetch_point(point, urgency, now, effects);
             return Outcome::Now(Ok(reading));
         };
@@ -266,7 +266,7 @@ impl Store {
         if stored {
             let reading = self.peek(point, now);
             effects.push(Effect::Changed { point, reading });
-            self.after_report(&seen, effects);
+            self.ask_level(&seen, effects);
         } else {
             self.counters.updates_refused += 1;
             self.fetch_again(point, aspect, now, effects);
@@ -277,13 +277,11 @@ impl Store {
         self.evaluate(point.serial, now, effects);
     }
 
-    /// A dimmer that went on tells no level: it is asked (protocol reference 5.2).
-    fn after_report(&mut self, seen: &Observation, effects: &mut Vec<Effect>) {
-        if seen.basis != Basis::Report || seen.value != PointValue::On(true) {
-            return;
-        }
+    /// Nothing tells the level of a dimmer that went on: it is asked (protocol reference 5.2).
+    fn ask_level(&mut self, seen: &Observation, effects: &mut Vec<Effect>) {
         let Some(entry) = self.entries.peek(&seen.point) else { return };
-        if entry.level_counts() && self.link_up(entry.gateway) {
+        let unknown = entry.level.is_none_or(|level| level.doubtful);
+        if seen.value == PointValue::On(true) && entry.level_counts() && unknown {
             self.fetch_again(seen.point, Aspect::Level, seen.at, effects);
         }
     }

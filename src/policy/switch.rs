@@ -174,15 +174,13 @@ impl Switch {
     /// What it shows, given what the cache just said.
     pub fn state_of(&self, reading: &Reading) -> AccessoryState {
         let dims = self.plan.kind == AccessoryKind::Dimmer;
-        let (on, brightness, freshness) = match &self.wish {
-            Some(Wish { wanted, .. }) => (Some(wanted.on), wanted.shown_level(), Freshness::Pending),
-            None => {
-                let level = if reading.on == Some(false) { Some(Percent::OFF) } else { reading.level };
-                let trusted = !self.distrusted || reading.revision != self.reading.revision;
-                let freshness =
-                    if trusted { reading.freshness } else { reading.freshness.max(Freshness::Stale) };
-                (reading.on, level, freshness)
-            }
+        let (on, brightness, freshness) = if let Some(Wish { wanted, .. }) = &self.wish {
+            (Some(wanted.on), wanted.shown_level(), Freshness::Pending)
+        } else {
+            let level = if reading.on == Some(false) { Some(Percent::OFF) } else { reading.level };
+            let trusted = !self.distrusted || reading.revision != self.reading.revision;
+            let freshness = if trusted { reading.freshness } else { reading.freshness.max(Freshness::Stale) };
+            (reading.on, level, freshness)
         };
         AccessoryState {
             on,

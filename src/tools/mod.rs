@@ -1,4 +1,6 @@
 //! What the subcommands do.
 
+pub mod check;
 pub mod decode;
+pub mod emulate;
 pub mod monitor;

@@ -18,13 +18,24 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// The plain values of `policy` that a door may name.
-const DOOR_VALUES: &[&str] = &["AccessoryKind", "Moment"];
+/// The plain values of `policy` that a door may name: what messages to and from accessories carry.
+const DOOR_VALUES: &[&str] = &[
+    "AccessoryKind",
+    "AccessoryState",
+    "BusError",
+    "Cause",
+    "Freshness",
+    "Moment",
+    "Origin",
+    "Target",
+    "Until",
+    "Want",
+];
 
 /// Paths with one owner: the path, the files that may name it, and why.
 const OWNED: &[(&str, &str, &[&str], &str)] = &[
     ("src/actors/", "crate::transport", &["connection"], "only the connection owns a socket to the bus"),
-    ("src/actors/", "crate::policy::store", &["cache"], "only the cache owns the store"),
+    ("src/actors/", "crate::policy::store::Store", &["cache"], "only the cache owns the store"),
     ("src/actors/", "crate::policy::Store", &["cache"], "only the cache owns the store"),
     ("src/doors/", "crate::actors::connection", &["mux"], "doors talk to accessories"),
     ("src/doors/", "crate::actors::listener", &["mux"], "doors talk to accessories"),
@@ -99,7 +110,7 @@ fn importing_upwards_is_found() {
         ("src/transport.rs", "use crate::{policy, conbus};"),
         ("src/actors/cache.rs", "use crate::config::Config;"),
         ("src/actors/cache.rs", "use crate::transport::Dial;"),
-        ("src/actors/poller.rs", "use crate::policy::store::Store;"),
+        ("src/actors/poller.rs", "use crate::policy::store::{Store, Want};"),
         ("src/doors/http/server.rs", "use crate::policy::Outbox;"),
         ("src/doors/http/server.rs", "use crate::actors::cache::Read;"),
         ("src/doors/http/server.rs", "use crate::config::Config;"),
@@ -117,6 +128,7 @@ fn importing_downwards_is_fine() {
         ("src/policy/store.rs", "use crate::conbus::Point; use super::Moment; use crate::policy::roster;"),
         ("src/actors/connection.rs", "use crate::{transport::Dial, policy::Outbox};"),
         ("src/actors/cache.rs", "use crate::policy::store::Store;"),
+        ("src/actors/events.rs", "use crate::policy::store::Want;"),
         (
             "src/doors/http/server.rs",
             "use crate::policy::{AccessoryKind, Moment}; use crate::actors::accessory;",

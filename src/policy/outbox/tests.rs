@@ -1,3 +1,5 @@
+//! Claims about what is said to the bus, and when.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Claims about the roster.
+
 use std::time::Duration;
 
 use super::*;

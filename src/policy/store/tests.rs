@@ -1,3 +1,5 @@
+//! Claims about what is known, how far it can be trusted, and what is asked for.
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Claims about storms, on a made-up clock.
+
 use proptest::prelude::*;
 
 use super::*;

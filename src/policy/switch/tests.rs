@@ -1,3 +1,5 @@
+//! Claims about wishes, confirmations and giving up.
+
 use super::*;
 use crate::conbus::OutputIndex;
 
@@ -12,6 +14,9 @@ fn output() -> OutputIndex {
 fn percent(n: u8) -> Percent {
     Percent::new(n).unwrap()
 }
+
+/// On and brightness of an answer.
+type Shown = Result<(Option<bool>, Option<u8>), BusError>;
 
 struct Bench {
     switch: Switch,
@@ -88,7 +93,7 @@ impl Bench {
         effects.into_iter().filter(|effect| !matches!(effect, Effect::Changed(..))).collect()
     }
 
-    fn answers(&mut self) -> Vec<(Asker, Result<(Option<bool>, Option<u8>), BusError>)> {
+    fn answers(&mut self) -> Vec<(Asker, Shown)> {
         let answers = self.doings().into_iter().filter_map(|effect| match effect {
             Effect::Answer(asker, outcome) => {
                 Some((asker, outcome.map(|state| (state.on, state.brightness.map(Percent::get)))))

@@ -1,0 +1,340 @@
+//! One configured accessory: the only thing a door talks to.
+//!
+//! Hears: [`GetState`], [`SetTarget`], [`Identify`] (doors), [`PointChanged`] (cache). Asks the cache to read and
+//! its connection to write; tells the poller that it is used and the doors what it shows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Response, ResponseActFuture, WrapFuture,
+};
+use log::{debug, info};
+use tokio::sync::oneshot;
+
+use super::cache::Cache;
+use super::connection::Connection;
+use super::events::{
+    AccessoryChanged, AccessoryId, Drain, Exchange, GetState, Identify, Invalidate, MarkActive, Name,
+    Observe, PointChanged, Read, SetTarget,
+};
+use super::{Alarm, Outlet, ask, end, now, tell};
+use crate::conbus::{Edge, Event, EventBus, EventSource, System, Telegram};
+use crate::policy::outbox::Delivered;
+use crate::policy::store::Want;
+use crate::policy::switch::{AccessoryState, Asker, Cause, Effect, Switch, SwitchPlan};
+use crate::policy::{BusError, Moment, Reading, Urgency, earliest};
+
+/// A door asks once a controller; the switch behind it holds 64 writers and answers `Busy` beyond.
+const MAILBOX: usize = 128;
+
+/// How long a read may take: a little more than the cache's own patience.
+const READ_WITHIN: Duration = Duration::from_millis(3500);
+
+/// How long a command may wait to be written and acknowledged.
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often use is told to the poller.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a module blinks when it is identified.
+const BLINK_FOR: Duration = Duration::from_secs(5);
+
+/// How long to wait before facts that found no room are told again.
+const TELL_AGAIN: Duration = Duration::from_millis(100);
+
+/// What an accessory is built from.
+pub struct AccessoryPlan {
+    /// Its place in the config.
+    pub id: AccessoryId,
+    /// Its configured id.
+    pub name: Name,
+    /// Its output and how it is switched.
+    pub switch: SwitchPlan,
+}
+
+/// Whom an accessory talks to.
+pub struct AccessoryPeers {
+    /// Knows the state.
+    pub cache: Addr<Cache>,
+    /// Writes the commands.
+    pub connection: Addr<Connection>,
+    /// Learns of the use.
+    pub poller: Outlet<MarkActive>,
+    /// Learns that an event may have switched more than one output.
+    pub invalidate: Outlet<Invalidate>,
+    /// Learn of changes.
+    pub doors: Vec<Outlet<AccessoryChanged>>,
+}
+
+/// The actor. See the module.
+pub struct Accessory {
+    plan: AccessoryPlan,
+    peers: AccessoryPeers,
+    switch: Switch,
+    waiting: BTreeMap<Asker, oneshot::Sender<Result<AccessoryState, BusError>>>,
+    marked: Option<Moment>,
+    /// The doors, by place, that missed a change.
+    untold: Vec<bool>,
+    uninvalidated: bool,
+    last_shown: (Option<bool>, Option<crate::conbus::Percent>),
+    alarm: Alarm,
+    effects: Vec<Effect>,
+}
+
+impl Accessory {
+    /// An accessory of which nothing is known.
+    pub fn new(plan: AccessoryPlan, peers: AccessoryPeers) -> Self {
+        Self {
+            switch: Switch::new(plan.switch),
+            untold: vec![false; peers.doors.len()],
+            plan,
+            peers,
+            waiting: BTreeMap::new(),
+            marked: None,
+            uninvalidated: false,
+            last_shown: (None, None),
+            alarm: Alarm::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    fn mark_used(&mut self) {
+        let at = now();
+        if self.marked.is_none_or(|marked| at.since(marked) >= MARK_EVERY) {
+            let serial = self.plan.switch.point.serial;
+            // No room: the next use marks it.
+            if tell(&mut self.peers.poller, MarkActive { serial }) {
+                self.marked = Some(at);
+            }
+        }
+    }
+
+    fn perform(&mut self, ctx: &mut Context<Self>) {
+        while !self.effects.is_empty() {
+            for effect in std::mem::take(&mut self.effects) {
+                self.perform_one(effect, ctx);
+            }
+        }
+        let again = (self.uninvalidated || self.untold.contains(&true)).then(|| now() + TELL_AGAIN);
+        self.alarm.set(earliest(self.switch.next_due(), again), ctx, |this: &mut Self, ctx| {
+            this.alarm.rang();
+            this.switch.due(now(), &mut this.effects);
+            this.tell_again();
+            this.perform(ctx);
+        });
+    }
+
+    fn perform_one(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        let point = self.plan.switch.point;
+        match effect {
+            Effect::Send(command) => {
+                let telegram = System::command(point.serial, command).into();
+                debug!(target: "accessory", "command id={} telegram={telegram}", self.plan.name);
+                let (taken, accepted) = oneshot::channel();
+                let written = self.exchange(telegram, Some(taken));
+                self.await_command(accepted, written, ctx);
+            }
+            Effect::Press(input) => self.press(input, ctx),
+            Effect::Verify(since) => {
+                let answer = self.read(Want::Since(since), Urgency::Confirm);
+                ctx.spawn(answer.into_actor(self).map(|outcome, this: &mut Self, ctx| {
+                    this.switch.verified(outcome, now(), &mut this.effects);
+                    this.perform(ctx);
+                }));
+            }
+            Effect::Reread => {
+                let answer = self.read(Want::Since(now()), Urgency::Reader);
+                ctx.spawn(answer.into_actor(self).map(|_, _, _| ()));
+            }
+            Effect::Invalidate => {
+                self.uninvalidated = !tell(&mut self.peers.invalidate, Invalidate { serial: point.serial });
+            }
+            Effect::Answer(asker, outcome) => {
+                if let Some(writer) = self.waiting.remove(&asker) {
+                    // The writer may have given up meanwhile.
+                    let _ = writer.send(outcome);
+                }
+            }
+            Effect::Changed(state, cause) => self.tell_doors(state, cause),
+        }
+    }
+
+    fn exchange(
+        &self,
+        telegram: Telegram,
+        taken: Option<oneshot::Sender<()>>,
+    ) -> impl Future<Output = Result<Delivered, BusError>> + use<> {
+        let exchange =
+            Exchange { telegram, urgency: Urgency::Command, deadline: now() + WRITE_WITHIN, taken };
+        ask(&self.peers.connection, exchange, WRITE_WITHIN + Duration::from_secs(1))
+    }
+
+    fn read(
+        &self,
+        max_age: Want,
+        urgency: Urgency,
+    ) -> impl Future<Output = Result<Reading, BusError>> + use<> {
+        let point = self.plan.switch.point;
+        ask(&self.peers.cache, Read { point, max_age, urgency }, READ_WITHIN)
+    }
+
+    /// Press and release, one right behind the other: the outbox keeps them 60 ms apart.
+    fn press(&mut self, input: EventSource, ctx: &mut Context<Self>) {
+        debug!(target: "accessory", "press id={} input={input}", self.plan.name);
+        let event = |edge| Event { bus: EventBus::Xp, source: input, edge }.into();
+        let (taken, accepted) = oneshot::channel();
+        let make = self.exchange(event(Edge::Make), Some(taken));
+        let release = self.exchange(event(Edge::Break), None);
+        let pressed = async move {
+            let pressed = make.await;
+            release.await.and(pressed)
+        };
+        self.await_command(accepted, pressed, ctx);
+    }
+
+    fn await_command(
+        &mut self,
+        accepted: oneshot::Receiver<()>,
+        written: impl Future<Output = Result<Delivered, BusError>> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        ctx.spawn(accepted.into_actor(self).map(|taken, this: &mut Self, ctx| {
+            if taken.is_ok() {
+                this.switch.taken(&mut this.effects);
+                this.perform(ctx);
+            }
+        }));
+        ctx.spawn(written.into_actor(self).map(|outcome, this: &mut Self, ctx| {
+            let sent = outcome.map(|delivered| delivered.sent_at);
+            this.switch.sent(sent, now(), &mut this.effects);
+            this.perform(ctx);
+        }));
+    }
+
+    fn tell_doors(&mut self, state: AccessoryState, cause: Cause) {
+        self.log_change(&state, cause);
+        let fact = AccessoryChanged { id: self.plan.id, state, cause };
+        for (door, untold) in self.peers.doors.iter_mut().zip(&mut self.untold) {
+            *untold = !tell(door, fact);
+        }
+    }
+
+    /// A lamp that was switched is a life event; one that is merely found, or grows stale, is not.
+    fn log_change(&mut self, state: &AccessoryState, cause: Cause) {
+        let shown = (state.on, state.brightness);
+        let switched = shown != self.last_shown && self.last_shown.0.is_some() && state.on.is_some();
+        let level = if switched { log::Level::Info } else { log::Level::Debug };
+        let on = state.on.map_or("unknown", |on| if on { "true" } else { "false" });
+        let brightness = state.brightness.map(|level| format!(" brightness={level}")).unwrap_or_default();
+        let (name, freshness) = (&self.plan.name, state.freshness);
+        log::log!(target: "accessory", level, "shows id={name} on={on}{brightness} freshness={freshness:?} cause={cause:?}");
+        self.last_shown = shown;
+    }
+
+    fn tell_again(&mut self) {
+        let fact = AccessoryChanged { id: self.plan.id, state: self.switch.state(), cause: Cause::Bus };
+        for (door, untold) in self.peers.doors.iter_mut().zip(&mut self.untold) {
+            *untold = *untold && !tell(door, fact);
+        }
+        if self.uninvalidated {
+            let serial = self.plan.switch.point.serial;
+            self.uninvalidated = !tell(&mut self.peers.invalidate, Invalidate { serial });
+        }
+    }
+}
+
+impl Actor for Accessory {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<GetState> for Accessory {
+    type Result = ResponseActFuture<Self, Result<AccessoryState, BusError>>;
+
+    fn handle(&mut self, get: GetState, _: &mut Context<Self>) -> Self::Result {
+        self.mark_used();
+        let answer = self.read(get.max_age, Urgency::Reader);
+        Box::pin(
+            answer
+                .into_actor(self)
+                .map(|outcome, this: &mut Self, _| outcome.map(|reading| this.switch.state_of(&reading))),
+        )
+    }
+}
+
+impl Handler<SetTarget> for Accessory {
+    type Result = Response<Result<AccessoryState, BusError>>;
+
+    fn handle(&mut self, set: SetTarget, ctx: &mut Context<Self>) -> Self::Result {
+        self.mark_used();
+        debug!(target: "accessory", "wanted id={} on={:?} level={:?}", self.plan.name, set.target.on, set.target.level);
+        let asker =
+            self.switch.set(set.target, set.until, Cause::Client(set.client), now(), &mut self.effects);
+        let asker = match asker {
+            Ok(asker) => asker,
+            Err(error) => return Response::reply(Err(error)),
+        };
+        let (writer, answer) = oneshot::channel();
+        self.waiting.insert(asker, writer);
+        self.perform(ctx);
+        Response::fut(async move { answer.await.unwrap_or(Err(BusError::Stopping)) })
+    }
+}
+
+impl Handler<Identify> for Accessory {
+    type Result = ResponseActFuture<Self, Result<AccessoryState, BusError>>;
+
+    fn handle(&mut self, _: Identify, _: &mut Context<Self>) -> Self::Result {
+        let serial = self.plan.switch.point.serial;
+        info!(target: "accessory", "identify id={} serial={serial}", self.plan.name);
+        let blink = self.exchange(System::blink(serial, true).into(), None);
+        Box::pin(blink.into_actor(self).map(move |outcome, this: &mut Self, ctx: &mut Context<Self>| {
+            outcome?;
+            ctx.run_later(BLINK_FOR, move |this, ctx| {
+                let stop = this.exchange(System::blink(serial, false).into(), None);
+                ctx.spawn(stop.into_actor(this).map(|_, _, _| ()));
+            });
+            Ok(this.switch.state())
+        }))
+    }
+}
+
+impl Handler<PointChanged> for Accessory {
+    type Result = ();
+
+    fn handle(&mut self, changed: PointChanged, ctx: &mut Context<Self>) {
+        self.switch.observed(changed.reading, &mut self.effects);
+        self.perform(ctx);
+    }
+}
+
+impl Handler<Observe> for Accessory {
+    type Result = Result<serde_json::Value, BusError>;
+
+    fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
+        let state = self.switch.state();
+        Ok(serde_json::json!({
+            "id": &*self.plan.name,
+            "on": state.on,
+            "freshness": state.freshness,
+            "pending": self.switch.is_pending(),
+            "writers_waiting": self.waiting.len(),
+            "changes_untold": self.untold.iter().filter(|untold| **untold).count(),
+        }))
+    }
+}
+
+impl Handler<Drain> for Accessory {
+    type Result = Result<(), BusError>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
+        self.switch.drain(&mut self.effects);
+        self.perform(ctx);
+        end::<Self>(ctx);
+        Ok(())
+    }
+}

@@ -1,0 +1,240 @@
+//! The cache: sole owner of the store.
+//!
+//! Every update passes through this mailbox; there is no lock anywhere. Hears: [`Read`] (accessories),
+//! [`Refresh`] (poller), [`Invalidate`] and all observations (listeners), [`LinkChanged`], [`NewsLost`]
+//! (connections). Asks connections to read; tells accessories [`PointChanged`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Response, WrapFuture};
+use log::debug;
+use tokio::sync::oneshot;
+
+use super::connection::Connection;
+use super::events::{
+    Drain, Exchange, Invalidate, LinkChanged, LinkState, NewsLost, Observe, PointChanged, PointCommanded,
+    PointDoubtful, PointObserved, Read, Refresh,
+};
+use super::{Alarm, Outlet, ask, end, now, tell};
+use crate::conbus::{Point, SerialNumber, System};
+use crate::policy::settle::Aspect;
+use crate::policy::store::{Effect, ModulePlan, Observation, Outcome, Store, StorePlan, Token};
+use crate::policy::{BusError, GatewayId, Reading, Urgency, earliest};
+
+/// Eight facts a reply, from several gateways, while every accessory reads: 1024 is a second of a busy bus.
+const MAILBOX: usize = 1024;
+
+/// How long a fetch may take in the outbox and on the bus: three tries and a full queue before them.
+const FETCH_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long to wait before a change that found no room is told again.
+const TELL_AGAIN: Duration = Duration::from_millis(100);
+
+/// The actor. See the module.
+pub struct Cache {
+    store: Store,
+    connections: Vec<Addr<Connection>>,
+    accessories: HashMap<Point, Outlet<PointChanged>>,
+    waiting: BTreeMap<Token, oneshot::Sender<Result<Reading, BusError>>>,
+    /// Changes that found no room.
+    untold: BTreeSet<Point>,
+    alarm: Alarm,
+    effects: Vec<Effect>,
+}
+
+impl Cache {
+    /// An empty cache. `connections` in the order of their gateways.
+    pub fn new(
+        plan: StorePlan,
+        modules: Vec<ModulePlan>,
+        connections: Vec<Addr<Connection>>,
+        accessories: HashMap<Point, Outlet<PointChanged>>,
+    ) -> Self {
+        Self {
+            store: Store::new(plan, modules),
+            connections,
+            accessories,
+            waiting: BTreeMap::new(),
+            untold: BTreeSet::new(),
+            alarm: Alarm::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Performs what the store wants done, then arms the timer for what comes next.
+    fn perform(&mut self, ctx: &mut Context<Self>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Fetch { gateway, serial, aspect, urgency } => {
+                    self.fetch(gateway, serial, aspect, urgency, ctx);
+                }
+                Effect::Answer { token, outcome } => {
+                    if let Some(reader) = self.waiting.remove(&token) {
+                        // The reader may have given up meanwhile.
+                        let _ = reader.send(outcome);
+                    }
+                }
+                Effect::Changed { point, reading } => self.tell_change(point, reading),
+            }
+        }
+        self.effects = effects;
+        let again = (!self.untold.is_empty()).then(|| now() + TELL_AGAIN);
+        self.alarm.set(earliest(self.store.next_due(), again), ctx, |this: &mut Self, ctx| {
+            this.alarm.rang();
+            let at = now();
+            this.store.due(at, &mut this.effects);
+            for point in std::mem::take(&mut this.untold) {
+                this.tell_change(point, this.store.peek(point, at));
+            }
+            this.perform(ctx);
+        });
+    }
+
+    fn fetch(
+        &mut self,
+        gateway: GatewayId,
+        serial: SerialNumber,
+        aspect: Aspect,
+        urgency: Urgency,
+        ctx: &mut Context<Self>,
+    ) {
+        debug!(target: "cache", "fetch serial={serial} datapoint={} urgency={urgency:?}", aspect.datapoint());
+        let Some(connection) = self.connections.get(usize::from(gateway.0)) else { return };
+        let telegram = System::read(serial, aspect.datapoint()).into();
+        let exchange = Exchange { telegram, urgency, deadline: now() + FETCH_WITHIN, taken: None };
+        let answer = ask(connection, exchange, FETCH_WITHIN + Duration::from_secs(1));
+        ctx.spawn(answer.into_actor(self).map(move |outcome, this: &mut Self, ctx| {
+            if let Err(error) = outcome {
+                debug!(target: "cache", "fetch failed serial={serial} datapoint={} error={error:?}", aspect.datapoint());
+            }
+            let ended = outcome.map(|_| ());
+            this.store.fetch_ended(serial, aspect, ended, now(), &mut this.effects);
+            this.perform(ctx);
+        }));
+    }
+
+    fn tell_change(&mut self, point: Point, reading: Reading) {
+        debug!(target: "cache", "known point={point} on={:?} level={:?} freshness={:?} origin={:?}",
+            reading.on, reading.level, reading.freshness, reading.origin);
+        if let Some(accessory) = self.accessories.get_mut(&point)
+            && !tell(accessory, PointChanged { point, reading })
+        {
+            self.untold.insert(point);
+        }
+    }
+}
+
+impl Actor for Cache {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Read> for Cache {
+    type Result = Response<Result<Reading, BusError>>;
+
+    fn handle(&mut self, read: Read, ctx: &mut Context<Self>) -> Self::Result {
+        let outcome = self.store.read(read.point, read.max_age, read.urgency, now(), &mut self.effects);
+        let response = match outcome {
+            Outcome::Now(answer) => Response::reply(answer),
+            Outcome::Later(token) => {
+                let (reader, answer) = oneshot::channel();
+                self.waiting.insert(token, reader);
+                Response::fut(async move { answer.await.unwrap_or(Err(BusError::Stopping)) })
+            }
+        };
+        if !self.effects.is_empty() || matches!(outcome, Outcome::Later(_)) {
+            self.perform(ctx);
+        }
+        response
+    }
+}
+
+impl Handler<Refresh> for Cache {
+    type Result = ();
+
+    fn handle(&mut self, refresh: Refresh, ctx: &mut Context<Self>) {
+        self.store.refresh(refresh.point, refresh.urgency, now(), &mut self.effects);
+        self.perform(ctx);
+    }
+}
+
+impl Handler<Invalidate> for Cache {
+    type Result = ();
+
+    fn handle(&mut self, invalid: Invalidate, ctx: &mut Context<Self>) {
+        self.store.invalidate(invalid.serial, now(), &mut self.effects);
+        self.perform(ctx);
+    }
+}
+
+impl Handler<PointObserved> for Cache {
+    type Result = ();
+
+    fn handle(&mut self, seen: PointObserved, ctx: &mut Context<Self>) {
+        let PointObserved { point, value, basis, seq, at } = seen;
+        self.store.observed(Observation { point, value, basis, seq, at }, &mut self.effects);
+        self.perform(ctx);
+    }
+}
+
+impl Handler<PointCommanded> for Cache {
+    type Result = ();
+
+    fn handle(&mut self, commanded: PointCommanded, _: &mut Context<Self>) {
+        self.store.commanded(commanded.point, commanded.seq, commanded.at);
+    }
+}
+
+impl Handler<PointDoubtful> for Cache {
+    type Result = ();
+
+    fn handle(&mut self, doubtful: PointDoubtful, _: &mut Context<Self>) {
+        self.store.doubtful(doubtful.point, doubtful.aspect, doubtful.at);
+    }
+}
+
+impl Handler<LinkChanged> for Cache {
+    type Result = ();
+
+    fn handle(&mut self, link: LinkChanged, ctx: &mut Context<Self>) {
+        self.store.link_changed(link.gateway, link.state == LinkState::Up, now(), &mut self.effects);
+        self.perform(ctx);
+    }
+}
+
+impl Handler<NewsLost> for Cache {
+    type Result = ();
+
+    fn handle(&mut self, lost: NewsLost, ctx: &mut Context<Self>) {
+        self.store.news_lost(lost.gateway, now(), &mut self.effects);
+        self.perform(ctx);
+    }
+}
+
+impl Handler<Observe> for Cache {
+    type Result = Result<serde_json::Value, BusError>;
+
+    fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
+        let mut picture = serde_json::to_value(self.store.counters()).unwrap_or_default();
+        picture["entries"] = self.store.len().into();
+        picture["readers_waiting"] = self.store.waiting().into();
+        picture["facts_untold"] = self.untold.len().into();
+        Ok(picture)
+    }
+}
+
+impl Handler<Drain> for Cache {
+    type Result = Result<(), BusError>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
+        self.store.drain(&mut self.effects);
+        self.perform(ctx);
+        end::<Self>(ctx);
+        Ok(())
+    }
+}

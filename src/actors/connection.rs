@@ -1,0 +1,469 @@
+//! The connection to one gateway: sole owner of the socket and of the outbox.
+//!
+//! Hears: [`Exchange`] (cache, accessories, poller). Tells: [`TelegramReceived`], [`TelegramSent`] and
+//! [`ExchangeEnded`] to its listener, [`LinkChanged`] to whoever holds state. It is supervised: whatever ends the
+//! link ends the actor's session, and the restart, which keeps address and mailbox, dials again after the
+//! back-off. Of two sockets the old one is always closed before the new one is dialled.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Response, ResponseFuture, Running,
+    StreamHandler, Supervised, WrapFuture,
+};
+use log::{debug, info, trace, warn};
+use tokio::io::{AsyncWriteExt, WriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::codec::FramedRead;
+
+use super::events::{
+    Drain, Exchange, ExchangeEnded, LinkChanged, LinkState, Name, NewsLost, Observe, TelegramReceived,
+    TelegramSent,
+};
+use super::{Alarm, Outlet, now, tell};
+use crate::conbus::{Datapoint, System, Telegram, latin1};
+use crate::policy::outbox::{Delivered, Effect, Ending, Outbox, OutboxPlan, Ticket};
+use crate::policy::{
+    Backoff, BackoffPlan, BusError, GatewayId, Liveness, LivenessPlan, Moment, Urgency, Verdict, earliest,
+};
+use crate::transport::{BusDecoder, BusStream, Dial, Heard};
+
+/// Requests that may queue in the mailbox: the outbox behind it holds 200 and answers `Busy` beyond.
+const MAILBOX: usize = 256;
+
+/// Frames between the outbox and the socket: one exchange is in flight, a press is two events.
+const WRITER_FRAMES: usize = 4;
+
+/// A gateway that takes no byte for this long is gone.
+const WRITE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long the end of the process waits for commands that were already taken.
+const DRAIN_WITHIN: Duration = Duration::from_secs(1);
+
+/// How often a target that does not answer is told at info: each failure is told at debug.
+const FAILURES_A_WARNING: u32 = 16;
+
+/// What a connection is built from.
+pub struct ConnectionPlan {
+    /// Which gateway.
+    pub gateway: GatewayId,
+    /// Its configured id.
+    pub name: Name,
+    /// Times and limits of the outbox.
+    pub outbox: OutboxPlan,
+    /// When to dial again.
+    pub backoff: BackoffPlan,
+    /// When to doubt the link.
+    pub liveness: LivenessPlan,
+    /// The bridge itself, when configured: the target of probes.
+    pub bridge: Option<crate::conbus::SerialNumber>,
+    /// Spreads the back-off of several gateways and runs.
+    pub seed: u64,
+}
+
+/// Where a connection's facts go.
+pub struct ConnectionFacts {
+    /// What was heard.
+    pub received: Outlet<TelegramReceived>,
+    /// What was written.
+    pub sent: Outlet<TelegramSent>,
+    /// What waits no longer.
+    pub ended: Outlet<ExchangeEnded>,
+    /// Up and down.
+    pub link: Vec<Outlet<LinkChanged>>,
+    /// Facts that found no room.
+    pub lost: Vec<Outlet<NewsLost>>,
+}
+
+#[derive(Debug, Default, serde::Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the status contract")]
+struct Counters {
+    connects_total: u64,
+    dials_total: u64,
+    telegrams_sent_total: u64,
+    telegrams_received_total: u64,
+    noise_total: u64,
+    news_lost_total: u64,
+}
+
+/// The actor. See the module.
+pub struct Connection {
+    plan: ConnectionPlan,
+    dial: Box<dyn Dial>,
+    facts: ConnectionFacts,
+    outbox: Outbox,
+    backoff: Backoff,
+    liveness: Liveness,
+    waiting: HashMap<Ticket, oneshot::Sender<Result<Delivered, BusError>>>,
+    /// Raised with every telegram written and heard, over all links.
+    seq: u64,
+    state: LinkState,
+    writer: Option<mpsc::Sender<Vec<u8>>>,
+    up_since: Option<Moment>,
+    /// Why the session ended, for the log.
+    reason: Option<String>,
+    failures: u32,
+    lost_since: Option<Moment>,
+    /// Answered when the socket is closed for good.
+    drained: Option<oneshot::Sender<()>>,
+    draining: bool,
+    alarm: Alarm,
+    effects: Vec<Effect>,
+    counters: Counters,
+}
+
+impl Connection {
+    /// A connection that dials as soon as it is started.
+    pub fn new(plan: ConnectionPlan, dial: Box<dyn Dial>, facts: ConnectionFacts) -> Self {
+        Self {
+            outbox: Outbox::new(plan.outbox.clone()),
+            backoff: Backoff::new(plan.backoff),
+            liveness: Liveness::new(plan.liveness, plan.bridge),
+            plan,
+            dial,
+            facts,
+            waiting: HashMap::new(),
+            seq: 0,
+            state: LinkState::Down,
+            writer: None,
+            up_since: None,
+            reason: None,
+            failures: 0,
+            lost_since: None,
+            drained: None,
+            draining: false,
+            alarm: Alarm::default(),
+            effects: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    fn link(&mut self, state: LinkState) {
+        if self.state == state {
+            return;
+        }
+        self.state = state;
+        let fact = LinkChanged { gateway: self.plan.gateway, state, at: now() };
+        for outlet in &mut self.facts.link {
+            if !tell(outlet, fact) {
+                self.counters.news_lost_total += 1;
+            }
+        }
+    }
+
+    fn dial_now(&mut self, ctx: &mut Context<Self>) {
+        self.link(LinkState::Dialling);
+        self.counters.dials_total += 1;
+        debug!(target: "connection", "dialling gateway={} address={}", self.plan.name, self.dial.target());
+        ctx.spawn(self.dial.dial().into_actor(self).map(Self::dialled));
+    }
+
+    fn dialled(outcome: io::Result<Box<dyn BusStream>>, this: &mut Self, ctx: &mut Context<Self>) {
+        let stream = match outcome {
+            Ok(stream) if !this.draining => stream,
+            Ok(_) => return,
+            Err(error) => {
+                this.reason = Some(error.to_string());
+                ctx.stop();
+                return;
+            }
+        };
+        let (reader, writer) = tokio::io::split(stream);
+        ctx.add_stream(FramedRead::new(reader, BusDecoder::default()));
+        let (frames, queue) = mpsc::channel(WRITER_FRAMES);
+        this.writer = Some(frames);
+        ctx.spawn(write(writer, queue).into_actor(this).map(|outcome, this: &mut Self, ctx| {
+            if let Err(error) = outcome {
+                this.reason = Some(format!("write: {error}"));
+            }
+            ctx.stop();
+        }));
+        let at = now();
+        this.up_since = Some(at);
+        this.failures = 0;
+        this.counters.connects_total += 1;
+        this.outbox.link_came_up(at);
+        this.liveness.connected(at);
+        info!(target: "connection", "connected gateway={} address={}", this.plan.name, this.dial.target());
+        this.link(LinkState::Up);
+        this.step(ctx);
+    }
+
+    /// Lets the policies do what is due, then arms the timer for what comes next.
+    fn step(&mut self, ctx: &mut Context<Self>) {
+        let at = now();
+        match self.liveness.due(at) {
+            Some(Verdict::Probe(serials)) => {
+                debug!(target: "connection", "probing gateway={} modules={serials:?}", self.plan.name);
+                for serial in serials {
+                    let read = System::read(serial, Datapoint::ERROR_CODE).into();
+                    // Nobody waits for it: anything heard proves the link.
+                    let _ = self.outbox.submit(read, Urgency::Reader, at + Duration::from_secs(2));
+                }
+            }
+            Some(Verdict::Dead) => {
+                self.reason = Some("nothing answers".into());
+                ctx.stop();
+                return;
+            }
+            None => {}
+        }
+        self.outbox.due(at, &mut self.effects);
+        self.perform(ctx);
+        self.tell_lost();
+        let due = earliest(self.outbox.next_due(), self.liveness.next_due());
+        let due = earliest(due, self.lost_since.map(|_| at + Duration::from_millis(100)));
+        self.alarm.set(due, ctx, |this: &mut Self, ctx| {
+            this.alarm.rang();
+            this.step(ctx);
+        });
+    }
+
+    fn perform(&mut self, ctx: &mut Context<Self>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Write(telegram) => self.write(telegram, ctx),
+                Effect::Ended { ticket, outcome } => {
+                    if let Some(asker) = self.waiting.remove(&ticket) {
+                        // The asker may have given up meanwhile.
+                        let _ = asker.send(outcome);
+                    }
+                }
+                Effect::WireFree { serial, how } => {
+                    let at = now();
+                    if how == Ending::TimedOut {
+                        debug!(target: "connection", "no answer gateway={} serial={serial}", self.plan.name);
+                        self.liveness.unanswered(serial, at);
+                    }
+                    let (gateway, seq) = (self.plan.gateway, self.next_seq());
+                    let told = tell(&mut self.facts.ended, ExchangeEnded { gateway, serial, seq, how, at });
+                    self.note_told(told, at);
+                }
+            }
+        }
+        self.effects = effects;
+        if self.draining && self.outbox.is_idle() {
+            self.close(ctx);
+        }
+    }
+
+    fn write(&mut self, telegram: Telegram, ctx: &mut Context<Self>) {
+        let at = now();
+        trace!(target: "conbus::tx", "gateway={} {telegram}", self.plan.name);
+        let stalled = self.writer.as_ref().is_none_or(|writer| writer.try_send(telegram.to_bytes()).is_err());
+        if stalled {
+            self.reason = Some("the gateway takes no more bytes".into());
+            ctx.stop();
+            return;
+        }
+        self.counters.telegrams_sent_total += 1;
+        let (gateway, seq) = (self.plan.gateway, self.next_seq());
+        let told = tell(&mut self.facts.sent, TelegramSent { gateway, telegram, seq, at });
+        self.note_told(told, at);
+    }
+
+    fn heard(&mut self, telegram: &Telegram, ctx: &mut Context<Self>) {
+        let at = now();
+        trace!(target: "conbus::rx", "gateway={} {telegram}", self.plan.name);
+        self.counters.telegrams_received_total += 1;
+        let serial = match telegram {
+            Telegram::Reply(reply) => Some(reply.serial),
+            _ => None,
+        };
+        self.liveness.heard(serial, at);
+        let (gateway, seq) = (self.plan.gateway, self.next_seq());
+        let fact = TelegramReceived { gateway, telegram: telegram.clone(), seq, at };
+        // The listener hears it before whoever waits for the answer learns that it came.
+        let told = tell(&mut self.facts.received, fact);
+        self.note_told(told, at);
+        self.outbox.heard(telegram, at, &mut self.effects);
+        self.step(ctx);
+    }
+
+    fn next_seq(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
+    }
+
+    fn note_told(&mut self, told: bool, at: Moment) {
+        if !told {
+            self.counters.news_lost_total += 1;
+            self.lost_since.get_or_insert(at);
+        }
+    }
+
+    /// Facts were lost: whoever vouches for state must know. Told until it is heard.
+    fn tell_lost(&mut self) {
+        let Some(since) = self.lost_since else { return };
+        let fact = NewsLost { gateway: self.plan.gateway, since };
+        let mut all_told = true;
+        for outlet in &mut self.facts.lost {
+            all_told &= tell(outlet, fact);
+        }
+        if all_told {
+            warn!(target: "connection", "facts lost gateway={} total={}", self.plan.name, self.counters.news_lost_total);
+            self.lost_since = None;
+        }
+    }
+
+    /// Drops the writer: its future flushes, closes the socket and ends the session.
+    fn close(&mut self, ctx: &mut Context<Self>) {
+        if self.writer.take().is_none() {
+            ctx.stop();
+        }
+    }
+
+    fn session_ended(&mut self) {
+        let at = now();
+        self.outbox.link_went_down(&mut self.effects);
+        self.liveness.disconnected();
+        let reason = self.reason.take().unwrap_or_else(|| "closed by the gateway".into());
+        match self.up_since.take() {
+            Some(since) => {
+                let up_for = at.since(since);
+                self.backoff.link_was_up(up_for);
+                if self.draining {
+                    info!(target: "connection", "closed gateway={}", self.plan.name);
+                } else {
+                    warn!(target: "connection",
+                        "link lost gateway={} reason=\"{reason}\" up_for={:?}", self.plan.name, up_for);
+                }
+            }
+            None if !self.draining => {
+                self.backoff.failed();
+                self.failures += 1;
+                let level = if self.failures % FAILURES_A_WARNING == 1 {
+                    log::Level::Warn
+                } else {
+                    log::Level::Debug
+                };
+                log::log!(target: "connection", level, "cannot connect gateway={} address={} reason=\"{reason}\" attempt={}",
+                    self.plan.name, self.dial.target(), self.failures);
+            }
+            None => {}
+        }
+        self.writer = None;
+        self.link(LinkState::Down);
+    }
+}
+
+/// Writes the frames of the outbox until there are no more, then closes the socket.
+async fn write(
+    mut socket: WriteHalf<Box<dyn BusStream>>,
+    mut frames: mpsc::Receiver<Vec<u8>>,
+) -> io::Result<()> {
+    let stalled = |_| io::Error::from(io::ErrorKind::TimedOut);
+    while let Some(frame) = frames.recv().await {
+        tokio::time::timeout(WRITE_WITHIN, socket.write_all(&frame)).await.map_err(stalled)??;
+        tokio::time::timeout(WRITE_WITHIN, socket.flush()).await.map_err(stalled)??;
+    }
+    tokio::time::timeout(WRITE_WITHIN, socket.shutdown()).await.map_err(stalled)?
+}
+
+impl Actor for Connection {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        if self.draining {
+            return;
+        }
+        // Never dialled from here at once: a restart loop would not yield.
+        let seed = self.plan.seed.wrapping_add(self.counters.dials_total);
+        let pause = if self.counters.dials_total == 0 { Duration::ZERO } else { self.backoff.delay(seed) };
+        debug!(target: "connection", "next dial gateway={} in={pause:?}", self.plan.name);
+        ctx.run_later(pause, Connection::dial_now);
+    }
+
+    fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
+        self.session_ended();
+        self.perform(ctx);
+        Running::Stop
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        if let Some(drained) = self.drained.take() {
+            let _ = drained.send(());
+        }
+    }
+}
+
+impl Supervised for Connection {
+    fn restarting(&mut self, _: &mut Context<Self>) {
+        // Handles of the old context mean other timers now.
+        self.alarm.forget();
+    }
+}
+
+impl StreamHandler<io::Result<Heard>> for Connection {
+    fn handle(&mut self, heard: io::Result<Heard>, ctx: &mut Context<Self>) {
+        match heard {
+            Ok(Heard::Telegram(telegram)) => self.heard(&telegram, ctx),
+            Ok(Heard::Noise { bytes, total, why }) => {
+                self.counters.noise_total += 1;
+                debug!(target: "connection", "noise gateway={} why={why:?} bytes={total} begins={:?}",
+                    self.plan.name, latin1(&bytes[..bytes.len().min(32)]));
+            }
+            Err(error) => self.reason = Some(format!("read: {error}")),
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}
+
+impl Handler<Exchange> for Connection {
+    type Result = Response<Result<Delivered, BusError>>;
+
+    fn handle(&mut self, exchange: Exchange, ctx: &mut Context<Self>) -> Self::Result {
+        let ticket = match self.outbox.submit(exchange.telegram, exchange.urgency, exchange.deadline) {
+            Ok(ticket) => ticket,
+            Err(error) => return Response::reply(Err(error)),
+        };
+        if let Some(taken) = exchange.taken {
+            let _ = taken.send(());
+        }
+        let (answer, ended) = oneshot::channel();
+        self.waiting.insert(ticket, answer);
+        self.step(ctx);
+        Response::fut(async move { ended.await.unwrap_or(Err(BusError::Stopping)) })
+    }
+}
+
+impl Handler<Observe> for Connection {
+    type Result = Result<serde_json::Value, BusError>;
+
+    fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
+        let mut picture = serde_json::to_value(&self.counters).unwrap_or_default();
+        picture["link"] = serde_json::json!(self.state);
+        picture["address"] = self.dial.target().into();
+        picture["exchanges_joined_total"] = self.outbox.joined_total().into();
+        picture["timeouts_total"] = self.outbox.timeouts_total().into();
+        picture["queue"] = self.outbox.len().into();
+        picture["up_ms"] = self.up_since.map(|since| now().since(since).as_millis() as u64).into();
+        Ok(picture)
+    }
+}
+
+impl Handler<Drain> for Connection {
+    type Result = ResponseFuture<Result<(), BusError>>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
+        self.draining = true;
+        self.outbox.drain(&mut self.effects);
+        let (done, drained) = oneshot::channel();
+        if self.up_since.is_none() {
+            let _ = done.send(());
+        } else {
+            self.drained = Some(done);
+            ctx.run_later(DRAIN_WITHIN, Connection::close);
+            self.perform(ctx);
+            self.step(ctx);
+        }
+        Box::pin(async move { drained.await.map_err(|_| BusError::Stopping) })
+    }
+}

@@ -1,0 +1,327 @@
+//! The poller: asks the cache to refresh outputs, and owns the roster.
+//!
+//! Hears: [`MarkActive`] (accessories), [`LinkChanged`] and [`NewsLost`] (connections), [`ModuleObserved`],
+//! [`ButtonPressed`] and [`StormChanged`] (listeners). Tells the cache [`Refresh`]; asks connections itself only
+//! for what the roster needs and for storm probes.
+
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
+use log::{debug, info, warn};
+
+use super::connection::Connection;
+use super::events::{
+    ButtonPressed, Drain, Exchange, LinkChanged, LinkState, MarkActive, ModuleObserved, NewsLost, Observe,
+    Refresh, StartPolling, StopPolling, StormChanged, StormPhase,
+};
+use super::{Alarm, Outlet, ask, end, now, tell};
+use crate::conbus::{Datapoint, OutputIndex, Point, SerialNumber, System};
+use crate::policy::interpret::ModuleNews;
+use crate::policy::{
+    BusError, GatewayId, ModulePlan, Roster, RosterEffect, RosterPlan, Schedule, SchedulePlan, Urgency,
+};
+
+/// A value a telegram, a mark a second from each of a thousand accessories.
+const MAILBOX: usize = 1024;
+
+/// How long a read of the roster may wait in the outbox.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// Between two reads of the roster on one gateway: they leave the bus more time than they take.
+const READ_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long after a button an output has switched: the event, the action, the report (protocol reference 7.2).
+const BUTTON_EFFECT: Duration = Duration::from_millis(150);
+
+/// How long a storm probe may take to be written and answered.
+const PROBE_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a poller is built from.
+pub struct PollerPlan {
+    /// How often, how much.
+    pub schedule: SchedulePlan,
+    /// The modules, as the schedule sees them.
+    pub modules: Vec<ModulePlan>,
+    /// The modules, as the roster sees them.
+    pub roster: Vec<RosterPlan>,
+    /// The names of the gateways, in their order.
+    pub gateways: Vec<super::events::Name>,
+}
+
+/// The actor. See the module.
+pub struct Poller {
+    schedule: Schedule,
+    roster: Roster,
+    gateways: Vec<super::events::Name>,
+    connections: Vec<Addr<Connection>>,
+    cache: Outlet<Refresh>,
+    /// Whether a read of the roster is under way, for each gateway.
+    reading: Vec<bool>,
+    alarm: Alarm,
+    refreshes: u64,
+    warm_ups: u64,
+}
+
+impl Poller {
+    /// A poller that waits for a link. `connections` in the order of their gateways.
+    pub fn new(plan: PollerPlan, connections: Vec<Addr<Connection>>, cache: Outlet<Refresh>) -> Self {
+        Self {
+            schedule: Schedule::new(plan.schedule, plan.modules),
+            roster: Roster::new(plan.roster),
+            reading: vec![false; plan.gateways.len()],
+            gateways: plan.gateways,
+            connections,
+            cache,
+            alarm: Alarm::default(),
+            refreshes: 0,
+            warm_ups: 0,
+        }
+    }
+
+    fn gateway_name(&self, gateway: GatewayId) -> &str {
+        self.gateways.get(usize::from(gateway.0)).map_or("", |name| name)
+    }
+
+    fn step(&mut self, ctx: &mut Context<Self>) {
+        for turn in self.schedule.due(now()) {
+            let Some(output) = OutputIndex::new(0) else { continue };
+            let urgency = if turn.warm_up { Urgency::WarmUp } else { Urgency::Poll };
+            debug!(target: "poll", "refresh serial={} urgency={urgency:?}", turn.serial);
+            self.refreshes += 1;
+            self.warm_ups += u64::from(turn.warm_up);
+            // No room: the next turn comes.
+            let _ = tell(&mut self.cache, Refresh { point: Point { serial: turn.serial, output }, urgency });
+        }
+        self.alarm.set(self.schedule.next_due(), ctx, |this: &mut Self, ctx| {
+            this.alarm.rang();
+            this.step(ctx);
+        });
+    }
+
+    /// Reads the next thing the roster wants to know of a gateway's modules, one at a time.
+    fn identify(&mut self, gateway: GatewayId, ctx: &mut Context<Self>) {
+        let index = usize::from(gateway.0);
+        if self.reading.get(index) != Some(&false) || !self.schedule.is_running() {
+            return;
+        }
+        let Some((serial, datapoint)) = self.roster.next_read(gateway) else { return };
+        let Some(connection) = self.connections.get(index) else { return };
+        self.reading[index] = true;
+        debug!(target: "poll", "identify serial={serial} datapoint={datapoint}");
+        let telegram = System::read(serial, datapoint).into();
+        let exchange =
+            Exchange { telegram, urgency: Urgency::Poll, deadline: now() + READ_WITHIN, taken: None };
+        let answer = ask(connection, exchange, READ_WITHIN + PROBE_WITHIN);
+        ctx.spawn(answer.into_actor(self).map(move |outcome, this: &mut Self, ctx| {
+            match outcome {
+                Ok(_) | Err(BusError::LinkDown | BusError::Stopping) => {}
+                Err(BusError::TimedOut) => this.roster.unanswered(serial, datapoint),
+                Err(BusError::Refused) => this.roster.refused(serial, datapoint),
+                Err(BusError::Busy) => this.roster.postponed(serial, datapoint),
+            }
+            ctx.run_later(READ_PAUSE, move |this, ctx| {
+                this.reading[index] = false;
+                this.identify(gateway, ctx);
+            });
+        }));
+    }
+
+    fn note(&mut self, effect: RosterEffect) {
+        match effect {
+            RosterEffect::TypeDiffers { serial, configured, reported } => {
+                warn!(target: "poll",
+                    "module type differs serial={serial} configured={configured} reported={reported}: correct `type` in the config");
+            }
+            RosterEffect::LinkDiffers { serial, configured, reported } => {
+                warn!(target: "poll",
+                    "module link differs serial={serial} configured={configured} reported={reported}: correct `link` in the config");
+            }
+            RosterEffect::AutoReportOff { serial } => {
+                warn!(target: "poll",
+                    "module does not report its outputs serial={serial}: it is polled; its auto report (F04 D21 PP), \
+                     enabled in the vendor's tool, would tell switches at once");
+            }
+            RosterEffect::Reporting { serial, by_itself } => {
+                self.schedule.auto_report(serial, Some(by_itself));
+            }
+            RosterEffect::Faulty { serial, code } => {
+                warn!(target: "poll", "module tells a fault serial={serial} error_code={code:02X}");
+            }
+            RosterEffect::Healthy { serial } => {
+                info!(target: "poll", "module is healthy again serial={serial}");
+            }
+        }
+    }
+
+    fn probe(&mut self, gateway: GatewayId, serial: SerialNumber, ctx: &mut Context<Self>) {
+        let Some(connection) = self.connections.get(usize::from(gateway.0)) else { return };
+        let telegram = System::read(serial, Datapoint::ERROR_CODE).into();
+        let deadline = now() + PROBE_WITHIN;
+        let exchange = Exchange { telegram, urgency: Urgency::StormProbe, deadline, taken: None };
+        let answer = ask(connection, exchange, PROBE_WITHIN + PROBE_WITHIN);
+        // Its answer is heard by the listener, which knows what it means for the storm.
+        ctx.spawn(answer.into_actor(self).map(|_, _, _| ()));
+    }
+}
+
+impl Actor for Poller {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<MarkActive> for Poller {
+    type Result = ();
+
+    fn handle(&mut self, used: MarkActive, ctx: &mut Context<Self>) {
+        self.schedule.used(used.serial, now());
+        self.step(ctx);
+    }
+}
+
+impl Handler<StartPolling> for Poller {
+    type Result = ();
+
+    fn handle(&mut self, _: StartPolling, ctx: &mut Context<Self>) {
+        self.schedule.resume();
+        self.step(ctx);
+    }
+}
+
+impl Handler<StopPolling> for Poller {
+    type Result = ();
+
+    fn handle(&mut self, _: StopPolling, _: &mut Context<Self>) {
+        self.schedule.pause();
+    }
+}
+
+impl Handler<LinkChanged> for Poller {
+    type Result = ();
+
+    fn handle(&mut self, link: LinkChanged, ctx: &mut Context<Self>) {
+        match link.state {
+            LinkState::Up => {
+                self.schedule.link_up(link.gateway, now());
+                self.roster.link_up(link.gateway);
+                self.step(ctx);
+                self.identify(link.gateway, ctx);
+            }
+            LinkState::Down => {
+                self.schedule.link_down(link.gateway);
+                self.roster.link_down(link.gateway);
+            }
+            LinkState::Dialling => {}
+        }
+    }
+}
+
+impl Handler<ModuleObserved> for Poller {
+    type Result = ();
+
+    fn handle(&mut self, seen: ModuleObserved, ctx: &mut Context<Self>) {
+        let ModuleObserved { serial, news, at } = seen;
+        match news {
+            ModuleNews::Value(datapoint, value) => {
+                self.roster.heard(serial, at);
+                self.schedule.answered(serial);
+                for effect in self.roster.observed(serial, datapoint, &value, at) {
+                    self.note(effect);
+                }
+            }
+            ModuleNews::Refused(_) => self.roster.heard(serial, at),
+            ModuleNews::Silent => self.schedule.silent(serial, at),
+            ModuleNews::CleanPoll => self.schedule.polled_clean(serial),
+            ModuleNews::Unannounced => {
+                debug!(target: "poll", "a change was not reported serial={serial}");
+                self.schedule.unannounced(serial, at);
+            }
+            ModuleNews::Restarted => {
+                debug!(target: "poll", "module restarted serial={serial}");
+                self.roster.identify(serial);
+                for gateway in 0..self.gateways.len() {
+                    self.identify(GatewayId(gateway as u16), ctx);
+                }
+            }
+        }
+        self.step(ctx);
+    }
+}
+
+impl Handler<ButtonPressed> for Poller {
+    type Result = ();
+
+    fn handle(&mut self, pressed: ButtonPressed, ctx: &mut Context<Self>) {
+        for serial in self.roster.may_be_driven(pressed.gateway) {
+            self.schedule.early(serial, BUTTON_EFFECT, now());
+        }
+        self.step(ctx);
+    }
+}
+
+impl Handler<NewsLost> for Poller {
+    type Result = ();
+
+    fn handle(&mut self, lost: NewsLost, ctx: &mut Context<Self>) {
+        for serial in self.roster.actors(lost.gateway) {
+            self.schedule.early(serial, Duration::ZERO, now());
+        }
+        self.step(ctx);
+    }
+}
+
+impl Handler<StormChanged> for Poller {
+    type Result = ();
+
+    fn handle(&mut self, storm: StormChanged, ctx: &mut Context<Self>) {
+        let StormChanged { gateway, serial, phase } = storm;
+        match phase {
+            StormPhase::Started | StormPhase::Released => {
+                let storming = phase == StormPhase::Started;
+                self.roster.storming(serial, storming);
+                self.schedule.quarantine(serial, storming);
+                self.step(ctx);
+            }
+            StormPhase::Probe => self.probe(gateway, serial, ctx),
+            StormPhase::GaveUp => {
+                debug!(target: "poll", "storm quarantine gateway={} serial={serial}", self.gateway_name(gateway));
+            }
+        }
+    }
+}
+
+impl Handler<Observe> for Poller {
+    type Result = Result<serde_json::Value, BusError>;
+
+    fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
+        let at = now();
+        let modules = self.roster.snapshot().into_iter().map(|module| {
+            let mut picture = serde_json::to_value(&module).unwrap_or_default();
+            picture["gateway"] = self.gateway_name(module.gateway).into();
+            picture["last_heard_ms"] =
+                module.last_heard.map(|heard| at.since(heard).as_millis() as u64).into();
+            picture
+        });
+        let modules: Vec<serde_json::Value> = modules.collect();
+        Ok(serde_json::json!({
+            "running": self.schedule.is_running(),
+            "active_modules": self.schedule.active(),
+            "refreshes_total": self.refreshes,
+            "warm_ups_total": self.warm_ups,
+            "refreshes_skipped_total": self.cache.lost(),
+            "modules": modules,
+        }))
+    }
+}
+
+impl Handler<Drain> for Poller {
+    type Result = Result<(), BusError>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
+        self.schedule.pause();
+        end::<Self>(ctx);
+        Ok(())
+    }
+}

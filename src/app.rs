@@ -1,0 +1,225 @@
+//! Wiring: the only place that starts actors and hands out their addresses.
+//!
+//! Translates the configuration into the plain settings of the policies, so that no actor knows the config, and
+//! owns the order in which everything stops.
+
+mod plans;
+pub mod run;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, Supervisor};
+use log::{debug, warn};
+
+use self::plans::Plans;
+use crate::actors::accessory::{Accessory, AccessoryPeers, AccessoryPlan};
+use crate::actors::cache::Cache;
+use crate::actors::connection::{Connection, ConnectionFacts, ConnectionPlan};
+use crate::actors::events::{
+    AccessoryChanged, AccessoryId, ButtonPressed, Drain, LinkChanged, Name, TelegramSeen,
+};
+use crate::actors::listener::{Listener, ListenerFacts, ListenerPlan};
+use crate::actors::poller::{Poller, PollerPlan};
+use crate::actors::{Outlet, ask};
+use crate::config::Config;
+use crate::policy::switch::SwitchPlan;
+use crate::policy::{BackoffPlan, GatewayId, LivenessPlan, StormPlan};
+use crate::transport::Dial;
+
+/// How long one step of the drain may take before it is passed over.
+const DRAIN_STEP: Duration = Duration::from_millis(1500);
+
+/// Who wants to hear facts: the doors, or the probes of a test.
+#[derive(Clone, Default)]
+pub struct Audience {
+    /// What accessories show.
+    pub accessories: Vec<Recipient<AccessoryChanged>>,
+    /// Links that come up and go down.
+    pub links: Vec<Recipient<LinkChanged>>,
+    /// Buttons.
+    pub buttons: Vec<Recipient<ButtonPressed>>,
+    /// Every telegram.
+    pub telegrams: Vec<Recipient<TelegramSeen>>,
+}
+
+/// The running actors.
+pub struct App {
+    /// In the order of the config.
+    pub accessories: Vec<Addr<Accessory>>,
+    /// In the order of the gateways.
+    pub connections: Vec<Addr<Connection>>,
+    /// In the order of the gateways.
+    pub listeners: Vec<Addr<Listener>>,
+    /// The cache.
+    pub cache: Addr<Cache>,
+    /// The poller.
+    pub poller: Addr<Poller>,
+}
+
+/// Starts every actor. `dials` leads to the gateways in their order; `seed` spreads the back-off.
+pub fn assemble(config: &Config, dials: Vec<Box<dyn Dial>>, audience: &Audience, seed: u64) -> App {
+    let plans = Plans::of(config);
+    // Mutually known actors: first their addresses, then the actors themselves.
+    let cache_context = Context::<Cache>::new();
+    let poller_context = Context::<Poller>::new();
+    let (cache, poller) = (cache_context.address(), poller_context.address());
+    let listener_contexts: Vec<Context<Listener>> = dials.iter().map(|_| Context::new()).collect();
+    let listeners: Vec<Addr<Listener>> = listener_contexts.iter().map(AsyncContext::address).collect();
+
+    let connections: Vec<Addr<Connection>> = dials
+        .into_iter()
+        .enumerate()
+        .map(|(index, dial)| {
+            let plan = plans.connection(index, seed);
+            let facts = connection_facts(&listeners[index], &cache, &poller, audience);
+            Supervisor::start(move |_| Connection::new(plan, dial, facts))
+        })
+        .collect();
+    for (index, context) in listener_contexts.into_iter().enumerate() {
+        let facts = listener_facts(&cache, &poller, audience);
+        context.run(Listener::new(plans.listener(index), facts));
+    }
+    let accessories: Vec<Addr<Accessory>> = config
+        .accessories
+        .iter()
+        .enumerate()
+        .map(|(index, accessory)| {
+            let module = config.modules.iter().find(|module| module.serial == accessory.point.serial);
+            let plan = AccessoryPlan {
+                id: AccessoryId(index as u32),
+                name: Name::from(accessory.id.as_str()),
+                switch: SwitchPlan {
+                    point: accessory.point,
+                    kind: accessory.kind,
+                    module_dims: module.is_some_and(|module| module.module_type.is_dimmable()),
+                    on_event: accessory.on_event,
+                    off_event: accessory.off_event,
+                },
+            };
+            let peers = AccessoryPeers {
+                cache: cache.clone(),
+                connection: connections[module.map_or(0, |module| module.gateway)].clone(),
+                poller: Outlet::new(poller.clone().recipient()),
+                invalidate: Outlet::new(cache.clone().recipient()),
+                doors: audience.accessories.iter().cloned().map(Outlet::new).collect(),
+            };
+            Accessory::new(plan, peers).start()
+        })
+        .collect();
+    let outlets: HashMap<_, _> = config
+        .accessories
+        .iter()
+        .zip(&accessories)
+        .map(|(accessory, addr)| (accessory.point, Outlet::new(addr.clone().recipient())))
+        .collect();
+    cache_context.run(Cache::new(plans.store(), plans.store_modules(), connections.clone(), outlets));
+    let refresh = Outlet::new(cache.clone().recipient());
+    poller_context.run(Poller::new(plans.poller(), connections.clone(), refresh));
+    App { accessories, connections, listeners, cache, poller }
+}
+
+fn outlets<M>(recipients: &[Recipient<M>]) -> Vec<Outlet<M>>
+where
+    M: actix::Message + Send + 'static,
+    M::Result: Send,
+{
+    recipients.iter().cloned().map(Outlet::new).collect()
+}
+
+fn connection_facts(
+    listener: &Addr<Listener>,
+    cache: &Addr<Cache>,
+    poller: &Addr<Poller>,
+    audience: &Audience,
+) -> ConnectionFacts {
+    // The cache before the poller: a warm-up must find the link up.
+    let mut link =
+        outlets(&[listener.clone().recipient(), cache.clone().recipient(), poller.clone().recipient()]);
+    link.extend(outlets(&audience.links));
+    ConnectionFacts {
+        received: Outlet::new(listener.clone().recipient()),
+        sent: Outlet::new(listener.clone().recipient()),
+        ended: Outlet::new(listener.clone().recipient()),
+        link,
+        lost: outlets(&[cache.clone().recipient(), poller.clone().recipient()]),
+    }
+}
+
+fn listener_facts(cache: &Addr<Cache>, poller: &Addr<Poller>, audience: &Audience) -> ListenerFacts {
+    let mut button = vec![Outlet::new(poller.clone().recipient())];
+    button.extend(outlets(&audience.buttons));
+    ListenerFacts {
+        observed: Outlet::new(cache.clone().recipient()),
+        commanded: Outlet::new(cache.clone().recipient()),
+        doubtful: Outlet::new(cache.clone().recipient()),
+        invalidate: Outlet::new(cache.clone().recipient()),
+        module: Outlet::new(poller.clone().recipient()),
+        storm: Outlet::new(poller.clone().recipient()),
+        button,
+        seen: outlets(&audience.telegrams),
+        lost: outlets(&[cache.clone().recipient(), poller.clone().recipient()]),
+    }
+}
+
+impl App {
+    /// Stops the actors in order: accessories answer their writers, the poller stops, the cache answers its
+    /// readers, connections write what they took and close. The doors have closed before.
+    pub async fn drain(&self) {
+        for accessory in &self.accessories {
+            drain_one("accessory", accessory).await;
+        }
+        drain_one("poller", &self.poller).await;
+        drain_one("cache", &self.cache).await;
+        for connection in &self.connections {
+            drain_one("connection", connection).await;
+        }
+        for listener in &self.listeners {
+            drain_one("listener", listener).await;
+        }
+    }
+}
+
+async fn drain_one<A>(name: &str, actor: &Addr<A>)
+where
+    A: Actor + Handler<Drain>,
+    A::Context: ToEnvelope<A, Drain>,
+{
+    match ask(actor, Drain, DRAIN_STEP).await {
+        Ok(()) => debug!(target: "app", "drained actor={name}"),
+        Err(error) => warn!(target: "app", "passed over while stopping actor={name} error={error:?}"),
+    }
+}
+
+impl Plans {
+    fn connection(&self, index: usize, seed: u64) -> ConnectionPlan {
+        ConnectionPlan {
+            gateway: GatewayId(index as u16),
+            name: self.gateways[index].clone(),
+            outbox: self.outbox(index),
+            backoff: BackoffPlan::gateway(),
+            liveness: LivenessPlan::default(),
+            bridge: self.bridge(index),
+            seed: seed.wrapping_add(index as u64),
+        }
+    }
+
+    fn listener(&self, index: usize) -> ListenerPlan {
+        ListenerPlan {
+            gateway: GatewayId(index as u16),
+            name: self.gateways[index].clone(),
+            modules: self.installed(index),
+            storm: StormPlan::default(),
+        }
+    }
+
+    fn poller(&self) -> PollerPlan {
+        PollerPlan {
+            schedule: self.schedule(),
+            modules: self.schedule_modules(),
+            roster: self.roster(),
+            gateways: self.gateways.clone(),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The daemon from start to stop: state folder, emulated gateways, doors, signals, drain.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use log::{info, warn};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{App, Audience, assemble};
+use crate::config::{Config, GatewayAddress};
+use crate::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
+use crate::transport::{Dial, TcpDial};
+
+/// How long the doors and actors may take to stop altogether.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the daemon could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state folder cannot be used.
+    #[error("cannot use the state folder `{}`: {cause}", path.display())]
+    State {
+        /// Which folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Another daemon has the state folder, and so the gateways.
+    #[error("another conbusd is running: it holds `{}`; stop it first, or give this one another `state_dir`", path.display())]
+    AlreadyRunning {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on `{address}` for {what}: {cause}")]
+    Listen {
+        /// Which address.
+        address: String,
+        /// For what.
+        what: &'static str,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The token of the HTTP door cannot be used.
+    #[error("cannot use the token file `{}`: {why}", path.display())]
+    Token {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it, and the remedy.
+        why: String,
+    },
+    /// Something of the system failed.
+    #[error("{what}: {cause}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+/// Runs the daemon until a signal ends it. Call it inside a `System`.
+pub async fn run(config: &Config) -> Result<(), RunError> {
+    let _lock = claim(&config.service.state_dir)?;
+    let mut signals =
+        Signals::new().map_err(|cause| RunError::System { what: "cannot catch signals", cause })?;
+    let mut dials: Vec<Box<dyn Dial>> = Vec::new();
+    for index in 0..config.gateways.len() {
+        dials.push(dial(config, index).await?);
+    }
+    let app = assemble(config, dials, &Audience::default(), fastrand::u64(..));
+    info!(target: "app", "started gateways={} modules={} accessories={}",
+        config.gateways.len(), config.modules.len(), config.accessories.len());
+    let signal = signals.next().await;
+    info!(target: "app", "stopping signal={signal}");
+    stop(&app, &mut signals).await;
+    Ok(())
+}
+
+async fn stop(app: &App, signals: &mut Signals) {
+    let drained = async {
+        app.drain().await;
+    };
+    tokio::select! {
+        biased;
+        outcome = tokio::time::timeout(STOP_WITHIN, drained) => match outcome {
+            Ok(()) => info!(target: "app", "stopped"),
+            Err(_) => warn!(target: "app", "stopped before everything had settled after={STOP_WITHIN:?}"),
+        },
+        signal = signals.next() => warn!(target: "app", "stopped at once signal={signal}"),
+    }
+}
+
+/// Makes the state folder and takes its lock for as long as the file lives: one gateway serves one client, so
+/// two daemons with one config would take it from each other.
+fn claim(state_dir: &Path) -> Result<File, RunError> {
+    let failed = |cause| RunError::State { path: state_dir.to_owned(), cause };
+    DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(failed)?;
+    let path = state_dir.join("lock");
+    let file = File::create(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunError::AlreadyRunning { path }),
+        Err(TryLockError::Error(cause)) => Err(failed(cause)),
+    }
+}
+
+/// The way to a configured gateway; starts the emulated one where it is asked for.
+async fn dial(config: &Config, index: usize) -> Result<Box<dyn Dial>, RunError> {
+    let gateway = &config.gateways[index];
+    match &gateway.address {
+        GatewayAddress::Remote { host, port } => Ok(Box::new(TcpDial::new(host.clone(), *port))),
+        GatewayAddress::Emulator => {
+            let listener = listen("127.0.0.1:0", "the emulated gateway").await?;
+            let address = listener.local_addr().map_err(|cause| RunError::System {
+                what: "cannot tell the emulated gateway's address",
+                cause,
+            })?;
+            let emulator = Emulator::new(emulated_house(config, index));
+            info!(target: "app", "emulated gateway={} address={address}", gateway.id);
+            tokio::task::spawn_local(async move { emulator.serve(listener).await });
+            Ok(Box::new(TcpDial::new(address.ip().to_string(), address.port())))
+        }
+    }
+}
+
+/// The modules of a gateway as an emulated house, with the timing of real hardware.
+pub fn emulated_house(config: &Config, gateway: usize) -> HouseSetup {
+    let modules = config.modules.iter().filter(|module| module.gateway == gateway);
+    let modules = modules.map(|module| ModuleSetup::new(module.serial, module.module_type, module.link));
+    HouseSetup::new(modules.collect()).with_timing(Timing::hardware())
+}
+
+/// Listens, or tells where and why not.
+pub async fn listen(address: &str, what: &'static str) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|cause| RunError::Listen {
+        address: address.to_owned(),
+        what,
+        cause,
+    })
+}
+
+/// The signals that end the daemon.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => "TERM",
+            _ = self.interrupt.recv() => "INT",
+        }
+    }
+}
+
+/// The least length of a token: 128 bits written as base64.
+const TOKEN_CHARACTERS_MIN: usize = 22;
+
+/// Reads the token of the HTTP door; refuses one that others could read or guess.
+pub fn read_token(path: &Path) -> Result<String, RunError> {
+    let refused = |why: String| RunError::Token { path: path.to_owned(), why };
+    let mode = std::fs::metadata(path).map_err(|cause| refused(cause.to_string()))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(refused(format!("others may read it (mode {:o}); `chmod 600` it", mode & 0o777)));
+    }
+    let text = std::fs::read_to_string(path).map_err(|cause| refused(cause.to_string()))?;
+    let token = text.trim();
+    if token.len() < TOKEN_CHARACTERS_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refused(format!(
+            "a token has at least {TOKEN_CHARACTERS_MIN} visible characters; `openssl rand -base64 24` makes one"
+        )));
+    }
+    Ok(token.to_owned())
+}

@@ -1,0 +1,149 @@
+//! `[http]`, `[homekit]`, `[mqtt]` and `[mux]`: who may come in, and on which port.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+
+use crate::config::address::GatewayAddress;
+use crate::config::checked::{Access, HomeKit, Http, Mqtt, Mux};
+use crate::config::entry::Entry;
+use crate::config::raw::{self, Document};
+use crate::config::report::{Fault, Report};
+use crate::config::words::{FilePath, Topic, User};
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Not used by a common program.
+const HTTP_LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 8480);
+/// What HomeKit bridges use by custom.
+const HOMEKIT_LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 51826);
+/// A hundred above the port of the bridges, so that both fit one machine.
+const MUX_LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 10101);
+const MQTT_BASE: &str = "conbus";
+/// Where Home Assistant looks unless told otherwise.
+const MQTT_DISCOVERY_PREFIX: &str = "homeassistant";
+
+pub(super) fn http(entry: &Entry<raw::Http>, base: &Path, report: &mut Report) -> Option<Http> {
+    let raw = entry.get()?;
+    let listen = raw.listen.value_or(HTTP_LISTEN);
+    let open_to_all = !listen.ip().to_canonical().is_loopback() && raw.token_file.is_absent();
+    if open_to_all {
+        let fault = Fault::new(format!("[http] listens beyond this machine on `{listen}` without a token"));
+        let hint = "add `token_file = \"http.token\"`, or listen on `127.0.0.1`";
+        report.add(&raw.listen.place(), fault.hint(hint));
+    }
+    Some(Http { listen, token_file: raw.token_file.get().map(|FilePath(path)| base.join(path)) })
+}
+
+pub(super) fn homekit(entry: &Entry<raw::HomeKit>) -> Option<HomeKit> {
+    let raw = entry.get()?;
+    Some(HomeKit { listen: raw.listen.value_or(HOMEKIT_LISTEN), pin: raw.pin.get().cloned() })
+}
+
+pub(super) fn mqtt(entry: &Entry<raw::Mqtt>, base: &Path, report: &mut Report) -> Option<Mqtt> {
+    let raw = entry.get()?;
+    if let Some(place) = raw.password_file.given().filter(|_| raw.user.is_absent()) {
+        let fault = Fault::new("`password_file` without `user`");
+        report.add(&place.span(), fault.hint("add `user = \"…\"`, the name the password belongs to"));
+    }
+    let topic = |entry: &Entry<Topic>, default: &str| {
+        entry.get().map_or_else(|| default.into(), |Topic(topic)| topic.clone())
+    };
+    Some(Mqtt {
+        broker: raw.url.get()?.clone(),
+        user: raw.user.get().map(|User(user)| user.clone()),
+        password_file: raw.password_file.get().map(|FilePath(path)| base.join(path)),
+        base: topic(&raw.base, MQTT_BASE),
+        discovery_prefix: topic(&raw.discovery_prefix, MQTT_DISCOVERY_PREFIX),
+    })
+}
+
+pub(super) fn mux(entry: &Entry<raw::Mux>) -> Option<Mux> {
+    let raw = entry.get()?;
+    Some(Mux { listen: raw.listen.value_or(MUX_LISTEN), access: raw.access.value_or(Access::Full) })
+}
+
+/// A port this daemon listens on.
+struct Listener {
+    section: &'static str,
+    address: SocketAddr,
+    place: Range<usize>,
+}
+
+impl Listener {
+    /// Where a section listens; its header is the place when that is the default.
+    fn of<T>(
+        section: &'static str,
+        entry: &Entry<T>,
+        listen: impl Fn(&T) -> &Entry<SocketAddr>,
+        default: SocketAddr,
+    ) -> Option<Self> {
+        let raw = entry.given()?;
+        let listen = listen(raw.get_ref());
+        if listen.is_wrong() {
+            return None;
+        }
+        let place = listen.given().map_or(raw.span(), Spanned::span);
+        Some(Self { section, address: listen.value_or(default), place })
+    }
+}
+
+/// Reports two listeners that cannot both have their port, and a gateway that is a listener of this daemon.
+pub(super) fn check_ports(document: &Document, report: &mut Report) {
+    let listeners = [
+        Listener::of("[http]", &document.http, |raw| &raw.listen, HTTP_LISTEN),
+        Listener::of("[homekit]", &document.homekit, |raw| &raw.listen, HOMEKIT_LISTEN),
+        Listener::of("[mux]", &document.mux, |raw| &raw.listen, MUX_LISTEN),
+    ];
+    let mut listeners: Vec<Listener> = listeners.into_iter().flatten().collect();
+    listeners.sort_by_key(|listener| listener.place.start);
+    for (index, later) in listeners.iter().enumerate() {
+        let Some(earlier) = listeners[..index].iter().find(|earlier| overlap(earlier.address, later.address))
+        else {
+            continue;
+        };
+        let fault = Fault::new(format!(
+            "{} cannot listen on `{}`: {} listens on `{}` (line {})",
+            later.section,
+            later.address,
+            earlier.section,
+            earlier.address,
+            report.line_of(&earlier.place)
+        ));
+        report.add(&later.place, fault.hint("give one of them another port"));
+    }
+    check_gateways(document, &listeners, report);
+}
+
+fn check_gateways(document: &Document, listeners: &[Listener], report: &mut Report) {
+    for gateway in document.gateways.get().into_iter().flatten() {
+        let Some(address) = gateway.get_ref().address.given() else { continue };
+        let (Some(ip), GatewayAddress::Remote { port, .. }) = (address.get_ref().ip(), address.get_ref())
+        else {
+            continue;
+        };
+        let dialled = SocketAddr::new(ip.to_canonical(), *port);
+        // A listener on every address is reached by any address of this machine; loopback is surely one of them.
+        let reaches = |listener: &&Listener| {
+            let same = listener.address.ip().to_canonical() == dialled.ip();
+            (same || dialled.ip().is_loopback()) && overlap(listener.address, dialled)
+        };
+        if let Some(own) = listeners.iter().find(reaches) {
+            let fault =
+                Fault::new(format!("the gateway `{dialled}` is this daemon's own {} port", own.section));
+            report.add(&address.span(), fault.hint("write the address of the bridge"));
+        }
+    }
+}
+
+/// Whether one socket takes the other's port.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    if one.port() != other.port() || one.port() == 0 {
+        return false;
+    }
+    let (one, other) = (one.ip().to_canonical(), other.ip().to_canonical());
+    // An IPv6 socket on every address takes IPv4 connections too.
+    let covers = |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
+    one == other || covers(one, other) || covers(other, one)
+}

@@ -1,0 +1,3 @@
+//! The doors: how people and programs reach the accessories. Each is a pure translation and a thin server.
+
+pub mod http;

@@ -1,0 +1,180 @@
+//! What writers are told, and what reaches the bus.
+
+use conbusd::actors::now;
+use conbusd::conbus::Percent;
+use conbusd::emulator::{DirectSwitching, Dose, Fault, FaultKind};
+use conbusd::policy::switch::{Cause, Target, Until};
+use conbusd::policy::{BusError, Freshness, Origin};
+
+use crate::support::{House, house_of_24, in_virtual_time, ms, pass, point, seconds, serial};
+
+fn level(n: u8) -> Target {
+    Target { on: None, level: Percent::new(n) }
+}
+
+fn truth(house: &House, module: u8, output: u8) -> u8 {
+    house.emulator().output(point(module, output)).unwrap().1.get()
+}
+
+#[test]
+fn a_command_is_confirmed_by_its_report() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        let (before, asked) = (house.telegrams(), now());
+        let state = house.switch(0, true).await.unwrap();
+        assert_eq!(
+            (state.on, state.freshness, state.origin),
+            (Some(true), Freshness::Fresh, Some(Origin::Report))
+        );
+        assert!(now().since(asked) < ms(300));
+        assert_eq!(house.telegrams() - before, 1, "one F27, no read");
+        assert_eq!(truth(&house, 1, 0), 100);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_command_to_the_state_it_has_already_is_confirmed_by_a_read() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        let before = house.sent("<S0012345001F02D12FA>");
+        let state = house.switch(0, false).await.unwrap();
+        assert_eq!((state.on, state.freshness), (Some(false), Freshness::Fresh));
+        assert_eq!(house.sent("<S0012345001F02D12FA>") - before, 1);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn on_and_brightness_are_one_telegram_and_the_level_is_read_back() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        let target = Target { on: Some(true), level: Percent::new(40) };
+        let state = house.set(12, target, Until::Confirmed).await.unwrap();
+        assert_eq!((state.on, state.brightness), (Some(true), Percent::new(40)));
+        let commands: u64 = house
+            .emulator()
+            .counters()
+            .received
+            .iter()
+            .filter(|(telegram, _)| telegram.contains("F04D15"))
+            .map(|(_, count)| count)
+            .sum();
+        assert_eq!(commands, 1);
+        house.switch(12, false).await.unwrap();
+        assert_eq!(truth(&house, 4, 0), 0);
+        let again = house.switch(12, true).await.unwrap();
+        assert_eq!(again.brightness, Percent::new(40), "on alone returns to the last level");
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_sliders_stream_of_levels_ends_in_the_last_with_few_telegrams() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        let before = house.telegrams();
+        let mut answers = vec![];
+        for n in 1..=50 {
+            answers.push(house.set(12, level(n), Until::Confirmed));
+            pass(ms(10)).await;
+        }
+        for answer in answers {
+            assert_eq!(answer.await.unwrap().brightness, Percent::new(50));
+        }
+        assert_eq!(truth(&house, 4, 0), 50);
+        let sent = house.telegrams() - before;
+        assert!(sent <= 12, "50 wishes in half a second cost {sent} telegrams");
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_pending_lamp_shows_what_is_wanted_and_says_so() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        let accepted = house.set(0, Target { on: Some(true), level: None }, Until::Accepted).await.unwrap();
+        assert_eq!((accepted.on, accepted.freshness), (Some(true), Freshness::Pending));
+        let listed = house.known(0).await;
+        assert_eq!((listed.on, listed.freshness), (Some(true), Freshness::Pending));
+        pass(ms(400)).await;
+        let changes = house.changes(0);
+        let last_two = &changes[changes.len() - 2..];
+        let expected = [
+            (Some(true), Freshness::Pending, Cause::Client(1)),
+            (Some(true), Freshness::Fresh, Cause::Client(1)),
+        ];
+        assert_eq!(last_two, expected);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_lost_acknowledgement_is_looked_after_before_anything_is_repeated() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        house.emulator().fault(Fault::everywhere(FaultKind::LostReply, Dose::Next(1)));
+        let state = house.switch(0, true).await.unwrap();
+        assert_eq!(state.on, Some(true));
+        assert_eq!(house.sent("<S0012345001F27D00ABFH>"), 1);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_module_that_is_gone_is_a_time_out_within_five_seconds_and_the_old_value_is_stale() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        house.emulator().fault(Fault::on(serial(1), FaultKind::Silence, Dose::ALWAYS));
+        let asked = now();
+        assert_eq!(house.switch(0, true).await, Err(BusError::TimedOut));
+        assert!(now().since(asked) <= seconds(5));
+        let state = house.known(0).await;
+        assert_eq!((state.on, state.freshness), (Some(false), Freshness::Stale));
+        assert!(house.switch(4, true).await.is_ok(), "its neighbours go on");
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_relay_that_refuses_without_an_event_to_fall_back_on_says_so_and_is_asked_once() {
+    in_virtual_time(async {
+        let house = house_of_24()
+            .emulated(|setup| setup.modules[1].direct_switching = DirectSwitching::Refused)
+            .warm()
+            .await;
+        assert_eq!(house.switch(0, true).await, Err(BusError::Refused));
+        let before = house.telegrams();
+        assert_eq!(house.switch(1, true).await, Err(BusError::Refused));
+        assert_eq!(house.telegrams(), before, "remembered for the whole module");
+        house.finish().await;
+    });
+}
+
+#[test]
+fn commands_to_a_house_without_a_link_fail_at_once() {
+    in_virtual_time(async {
+        let house = house_of_24().start_with(false);
+        pass(seconds(1)).await;
+        let asked = now();
+        assert_eq!(house.switch(0, true).await, Err(BusError::LinkDown));
+        assert_eq!(now(), asked);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn stopping_answers_every_writer_and_still_sends_what_was_taken() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        let waiting = house.set(0, Target { on: Some(true), level: None }, Until::Confirmed);
+        let (answer, ()) = tokio::join!(waiting, async {
+            pass(ms(5)).await;
+            house.app.drain().await;
+        });
+        assert_eq!(answer, Err(BusError::Stopping));
+        pass(ms(100)).await;
+        assert_eq!(truth(&house, 1, 0), 100);
+        assert_eq!(house.emulator().counters().connections_open, 0, "the socket is closed");
+    });
+}

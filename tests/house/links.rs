@@ -1,0 +1,112 @@
+//! Links that come and go.
+
+use conbusd::actors::events::LinkState;
+use conbusd::actors::now;
+use conbusd::emulator::Ending;
+use conbusd::policy::store::Want;
+use conbusd::policy::{BusError, Freshness};
+
+use crate::support::{house_of_24, in_virtual_time, ms, pass, point, points_of_24, seconds};
+
+#[test]
+fn a_hundred_link_flaps_in_an_hour_never_make_two_sockets_or_a_hasty_dial() {
+    in_virtual_time(async {
+        let house = house_of_24().start();
+        let ways = [Ending::Fin, Ending::Rst, Ending::RstMidFrame, Ending::BlackHole];
+        for flap in 0..100 {
+            pass(seconds(36)).await;
+            house.list().await;
+            house.emulator().drop_client(ways[flap % ways.len()]);
+        }
+        pass(seconds(60)).await;
+        let counters = house.emulator().counters();
+        assert_eq!(counters.connections_open_max, 1, "never two at once");
+        assert!(counters.connection_gap_min.unwrap() >= ms(250), "{:?}", counters.connection_gap_min);
+        assert!(counters.connections >= 100, "{}", counters.connections);
+        house.list().await;
+        pass(seconds(25)).await;
+        assert_eq!(house.wrong(&points_of_24()).await, []);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_lost_gateway_makes_reads_stale_not_wrong_and_its_return_makes_them_true_within_two_seconds() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        house.emulator().gateway_up(false);
+        pass(ms(100)).await;
+        let down_at = now();
+        let state = house.known(0).await;
+        assert_eq!((state.on, state.freshness, now()), (Some(false), Freshness::Stale, down_at));
+        assert!(state.observed_at.is_some(), "it has an age");
+        assert_eq!(house.get(0, Want::Since(now())).await, Err(BusError::LinkDown));
+        house.emulator().turn(point(1, 0), true);
+        house.emulator().turn(point(7, 2), true);
+        pass(seconds(60)).await;
+        house.emulator().gateway_up(true);
+        while house.told.borrow().links.last() != Some(&LinkState::Up) {
+            pass(ms(10)).await;
+        }
+        pass(seconds(2)).await;
+        assert_eq!(house.wrong(&points_of_24()).await, []);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn an_unknown_lamp_behind_a_down_link_is_an_error_at_once() {
+    in_virtual_time(async {
+        let house = house_of_24().start_with(false);
+        pass(seconds(5)).await;
+        let asked = now();
+        assert_eq!(house.get(3, Want::Known).await, Err(BusError::LinkDown));
+        assert_eq!(house.get(3, Want::Any).await.unwrap().freshness, Freshness::Unknown);
+        assert_eq!(now(), asked);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_gateway_that_is_down_at_the_start_is_dialled_until_it_is_there() {
+    in_virtual_time(async {
+        let house = house_of_24().start_with(false);
+        pass(seconds(120)).await;
+        let dials = house.dials.get();
+        assert!((24..=120).contains(&dials), "{dials} dials in two minutes");
+        house.emulator().gateway_up(true);
+        pass(seconds(8)).await;
+        assert_eq!(house.wrong(&points_of_24()).await, []);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_half_open_link_is_noticed_and_replaced() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        house.emulator().drop_client(Ending::BlackHole);
+        pass(seconds(40)).await;
+        assert_eq!(house.emulator().counters().connections, 2);
+        assert_eq!(house.emulator().counters().connections_open_max, 1);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_gateway_in_other_hands_is_not_hammered_and_the_house_answers_what_it_knows() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        house.emulator().refuse_for(seconds(300));
+        house.emulator().drop_client(Ending::Fin);
+        pass(seconds(1)).await;
+        assert_eq!(house.known(0).await.freshness, Freshness::Stale);
+        let dials = house.dials.get();
+        pass(seconds(240)).await;
+        let rate = f64::from(house.dials.get() - dials) / 240.0;
+        assert!(rate < 0.8, "{rate} dials a second");
+        pass(seconds(70)).await;
+        assert_eq!(house.wrong(&points_of_24()).await, []);
+        house.finish().await;
+    });
+}

@@ -1,0 +1,37 @@
+//! A module that repeats itself.
+
+use conbusd::actors::ask;
+use conbusd::actors::events::Observe;
+use conbusd::policy::Freshness;
+
+use crate::support::{house_of_24, in_virtual_time, ms, pass, point, seconds, serial};
+
+#[test]
+fn a_storming_module_is_quietened_and_does_not_delay_its_neighbours() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        house.list().await;
+        pass(seconds(1)).await;
+        house.told.borrow_mut().accessories.clear();
+        house.emulator().storm(serial(4), 200);
+        pass(ms(500)).await;
+        assert!(house.sent("<S0012345004F02D10FH>") >= 2, "D10 within 500 ms: the identity read and a probe");
+        let asked = conbusd::actors::now();
+        assert!(house.switch(0, true).await.is_ok(), "a neighbour is switched");
+        assert!(conbusd::actors::now().since(asked) < ms(600));
+        pass(seconds(3)).await;
+        let changes = house.told.borrow().accessories.iter().filter(|c| (12..15).contains(&c.id.0)).count();
+        assert!(changes <= 3, "at most one change an output of the module: {changes}");
+        let listener = ask(&house.app.listeners[0], Observe, seconds(1)).await.unwrap();
+        assert_eq!(listener["storms_total"], 1);
+        let poller = ask(&house.app.poller, Observe, seconds(1)).await.unwrap();
+        let module =
+            poller["modules"].as_array().unwrap().iter().find(|m| m["serial"] == "0012345004").unwrap();
+        assert_eq!(module["storming"], false, "released when healthy");
+        assert_eq!(house.known(12).await.freshness, Freshness::Fresh);
+        house.emulator().turn(point(4, 0), true);
+        pass(ms(400)).await;
+        assert_eq!(house.known(12).await.on, Some(true), "it is heard again");
+        house.finish().await;
+    });
+}
