@@ -265,13 +265,20 @@ fn an_action_table_is_read_line_by_line() {
 
 #[test]
 fn each_wrong_line_of_an_action_table_is_told() {
-    let lines = "action_table = [\n\"XP20 2 0 > 5 ON\",\n\"XP20 2 0 > 0 ON\",\n\"XP20 2 0 > 1 BLINK\",\n\"XP20 2\",\n7]\n";
-    let told =
-        mistakes(&format!("{HOUSE}[[module]]\nserial = \"0012345007\"\ntype = \"XP24\"\nlink = 7\n{lines}"));
-    let places: Vec<usize> = told.iter().map(|mistake| mistake.line).collect();
-    assert_eq!(places, [18, 19, 20, 21], "{told:#?}");
-    let several = mistakes(&format!("{HOUSE}action_table = [\"XP20 2 0 > 4 ON\"]\n"));
-    assert_eq!((several[0].line, several[0].message.contains("output 4")), (12, true), "{several:#?}");
-    let flat = mistakes(&format!("{HOUSE}action_table = \"XP20 2 0 > 1 ON\"\n"));
-    assert!(flat[0].message.contains("list of entries"), "{flat:#?}");
+    let lines = "action_table = [\n\"XP20 2 0 > 4 ON\",\n\"XP20 2 0 > 0 ON\",\n\"XP20 2 0 > 1 BLINK\",\n\"XP20 2\",\n7]\n";
+    let module = format!("{HOUSE}[[module]]\nserial = \"0012345007\"\ntype = \"XP24\"\nlink = 7\n");
+    mistakes(
+        &format!("{module}{lines}"),
+        &[
+            (18, 1, &["`0`", "count from 1"]),
+            (19, 1, &["`BLINK`"]),
+            (20, 1, &["`XP20 2`", "form"]),
+            (21, 1, &["in quotes"]),
+        ],
+    );
+    mistakes(
+        &format!("{HOUSE}action_table = [\"XP20 2 0 > 4 ON\"]\n"),
+        &[(12, 17, &["output 4", "XP33LED"])],
+    );
+    mistakes(&format!("{HOUSE}action_table = \"XP20 2 0 > 1 ON\"\n"), &[(12, 16, &["list of entries"])]);
 }
