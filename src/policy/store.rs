@@ -263,7 +263,7 @@ impl Store {
                 (stamp, fetch.observed(asked.is_some()), asked)
             }
         };
-        let stored = stamp.is_some_and(|stamp| self.accept(point, seen.value, stamp, origin, now));
+        let stored = stamp.is_some_and(|stamp| self.accept(&seen, stamp, origin, effects));
         if stored {
             if let Some(guard) = self.guard_mut(point) {
                 guard.settle(aspect, now);
@@ -293,12 +293,12 @@ impl Store {
     /// Stores a value unless something newer is known; true when it was stored.
     fn accept(
         &mut self,
-        point: Point,
-        value: PointValue,
+        seen: &Observation,
         stamp: Moment,
         origin: Origin,
-        now: Moment,
+        effects: &mut Vec<Effect>,
     ) -> bool {
+        let Observation { point, value, at: now, .. } = *seen;
         let Some(module) = self.modules.get(&point.serial) else { return false };
         let fresh_entry = Entry::new(&module.plan, module.unsupported[Aspect::Level as usize]);
         if self.entries.peek(&point).is_none() {
@@ -306,6 +306,7 @@ impl Store {
             if let Some((evicted, _)) = evicted.filter(|(evicted, _)| *evicted != point) {
                 self.counters.evictions += 1;
                 self.agenda.clear(Due::Expiry(evicted));
+                effects.push(Effect::Changed { point: evicted, reading: Reading::UNKNOWN });
             }
         }
         let Some(entry) = self.entries.peek_mut(&point) else { return false };
