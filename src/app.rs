@@ -3,6 +3,7 @@
 //! Translates the configuration into the plain settings of the policies, so that no actor knows the config, and
 //! owns the order in which everything stops.
 
+mod doors;
 mod plans;
 pub mod run;
 

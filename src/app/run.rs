@@ -10,7 +10,8 @@ use log::{info, warn};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{App, Audience, assemble};
+use super::doors::{Doors, OpenDoors};
+use super::{App, assemble};
 use crate::config::{Config, GatewayAddress};
 use crate::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use crate::transport::{Dial, TcpDial};
@@ -68,22 +69,27 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
     let _lock = claim(&config.service.state_dir)?;
     let mut signals =
         Signals::new().map_err(|cause| RunError::System { what: "cannot catch signals", cause })?;
+    let doors = Doors::open(config).await?;
     let mut dials: Vec<Box<dyn Dial>> = Vec::new();
     for index in 0..config.gateways.len() {
         dials.push(dial(config, index).await?);
     }
-    let app = assemble(config, dials, &Audience::default(), fastrand::u64(..));
+    let app = assemble(config, dials, &doors.audience(), fastrand::u64(..));
+    let doors = doors.serve(config, &app);
     info!(target: "app", "started gateways={} modules={} accessories={}",
         config.gateways.len(), config.modules.len(), config.accessories.len());
     let signal = signals.next().await;
     info!(target: "app", "stopping signal={signal}");
-    stop(&app, &mut signals).await;
+    stop(doors, &app, &mut signals).await;
     Ok(())
 }
 
-async fn stop(app: &App, signals: &mut Signals) {
+/// Doors refuse new work, the actors settle, then the doors close: whoever waits is still answered.
+async fn stop(doors: OpenDoors, app: &App, signals: &mut Signals) {
     let drained = async {
+        doors.refuse();
         app.drain().await;
+        doors.close().await;
     };
     tokio::select! {
         biased;

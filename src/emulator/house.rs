@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use crate::conbus::{Event, Function, OutputIndex, Percent, Piece, Point, SerialNumber, System, Telegram};
+use crate::conbus::{
+    ActionTable, Event, Function, OutputIndex, Percent, Piece, Point, SerialNumber, System, Telegram,
+};
 
 use super::Timing;
 use super::bus::{Author, Bus, Transmission};
@@ -144,6 +146,11 @@ impl House {
         self.gateway.ending(client)
     }
 
+    /// The most bytes to write to a client at once.
+    pub fn segment_bytes(&self) -> usize {
+        self.gateway.segment_bytes()
+    }
+
     /// What there is to write to a client, and how its connection ends if it does.
     pub fn collect(&mut self, client: ClientId) -> Outgoing {
         self.gateway.collect(client)
@@ -221,12 +228,16 @@ impl House {
             return;
         }
         let harmless = matches!(request.function, Function::DISCOVERY | Function::READ_DATAPOINT);
+        let prefixed =
+            is_outputs_read(request) && self.faults.strikes_now("type_code_prefix", request.serial).is_some();
         let module = &mut self.modules[place];
+        let had_prefix = module.set_type_code_prefix(prefixed || module.setup().type_code_before_outputs);
         let said = if !harmless && self.faults.strikes_now("refusal", request.serial).is_some() {
             vec![module.nak(Pace::Write)]
         } else {
             module.request(request)
         };
+        self.modules[place].set_type_code_prefix(had_prefix);
         let module_restarts = self.modules[place].take_restart();
         if module_restarts {
             self.at(now + self.timing.restart, Job::Restart(place));
@@ -301,6 +312,11 @@ impl House {
             .collect()
     }
 
+    /// The action table of a module.
+    pub fn table(&self, serial: SerialNumber) -> Option<&ActionTable> {
+        Some(&self.module(serial)?.setup().table)
+    }
+
     /// What was counted.
     pub fn counters(&self) -> Counters {
         let mut counters = self.ledger.counters.clone();
@@ -333,4 +349,9 @@ impl House {
     fn silent(&mut self, place: usize) -> bool {
         self.faults.strikes_now("silence", self.modules[place].serial()).is_some()
     }
+}
+
+/// Whether a request reads D12, whatever characters it writes that with.
+fn is_outputs_read(request: &System) -> bool {
+    request.reads().is_some_and(|datapoint| datapoint.code().map(|byte| byte & 0x0F) == [1, 2])
 }

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::conbus::{
-    Edge, Event, EventBus, EventSource, Function, ModuleType, OutputIndex, Percent, Reply, SerialNumber,
-    System, Telegram,
+    ActionTable, Edge, Event, EventBus, EventSource, Function, ModuleType, OutputIndex, Percent, Reply,
+    SerialNumber, System, Telegram,
 };
 
 use super::setup::{Dialect, DirectSwitching, ModuleSetup};
@@ -152,6 +152,21 @@ impl Module {
 
     pub(super) fn set_error_code(&mut self, code: u8) {
         self.error_code = code;
+    }
+
+    pub(super) fn set_table(&mut self, table: ActionTable) {
+        self.setup.answers.remove(&tables::TABLE_CRC);
+        self.setup.table = table;
+    }
+
+    /// Sets what every answer takes longer than usual.
+    pub(super) fn set_latency(&mut self, latency: Duration) {
+        self.setup.latency = latency;
+    }
+
+    /// Sets whether D12 begins with the type code; what it was.
+    pub(super) fn set_type_code_prefix(&mut self, on: bool) -> bool {
+        std::mem::replace(&mut self.setup.type_code_before_outputs, on)
     }
 
     pub(super) fn set_auto_report(&mut self, on: bool) {

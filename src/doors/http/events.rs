@@ -103,7 +103,7 @@ impl Follower {
     }
 
     fn words_of_telegram(&self, seen: &TelegramSeen) -> Bytes {
-        let gateway = self.site.gateway_name(seen.gateway).unwrap_or_default();
+        let gateway = self.site.gateway_name(usize::from(seen.gateway.0)).unwrap_or_default();
         let description = describe_telegram(&seen.telegram);
         json::event("telegram", &TelegramObject { description, gateway, direction: seen.direction })
     }

@@ -12,8 +12,8 @@ use tokio::sync::{broadcast, watch};
 use crate::actors::events::{
     AccessoryChanged, AccessoryId, Drain, LinkChanged, LinkState, Observe, TelegramSeen,
 };
+use crate::policy::BusError;
 use crate::policy::switch::AccessoryState;
-use crate::policy::{BusError, GatewayId};
 
 /// A storm's 200 telegrams between two turns, and headroom; each accessory has a place of its own besides.
 const MAILBOX: usize = 512;
@@ -29,12 +29,12 @@ const TELEGRAMS_KEPT: usize = 256;
 pub(super) enum News {
     /// An accessory shows something else.
     Accessory(AccessoryId, AccessoryState),
-    /// A link came up or went down.
-    Link(GatewayId, LinkState),
+    /// The link of the gateway at this place of the config came up or went down.
+    Link(usize, LinkState),
 }
 
-/// The state of every link that was heard of.
-pub(super) type Links = BTreeMap<GatewayId, LinkState>;
+/// The state of every link that was heard of, by the place of its gateway in the config.
+pub(super) type Links = BTreeMap<usize, LinkState>;
 
 /// The actor. See the module.
 pub struct Hub {
@@ -100,10 +100,11 @@ impl Handler<LinkChanged> for Hub {
 
     fn handle(&mut self, changed: LinkChanged, _: &mut Context<Self>) {
         self.link_changes += 1;
+        let gateway = usize::from(changed.gateway.0);
         self.links.send_modify(|links| {
-            links.insert(changed.gateway, changed.state);
+            links.insert(gateway, changed.state);
         });
-        let _ = self.news.send(News::Link(changed.gateway, changed.state));
+        let _ = self.news.send(News::Link(gateway, changed.state));
     }
 }
 

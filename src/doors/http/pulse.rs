@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::Limits;
-use crate::policy::{Moment, earliest};
+use crate::policy::Moment;
 
 /// Once the door closes, a connection without a request is given up after this.
 const FAREWELL: Duration = Duration::from_millis(250);
@@ -81,7 +81,7 @@ impl Pulse {
     /// When the connection is to be cut, and why.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<(Moment, Cut)> {
         let farewell = self.closing.get().map(|at| at + FAREWELL);
-        let quiet = |at: Moment| earliest(Some(at), farewell).unwrap_or(at);
+        let quiet = |at: Moment| farewell.map_or(at, |farewell| farewell.min(at));
         let asking = match self.stage.get() {
             Stage::Idle(since) => Some((quiet(since + limits.idle), Cut::Idle)),
             Stage::Head(since) => Some((quiet(since + limits.head_within), Cut::SlowHead)),

@@ -28,7 +28,7 @@ use crate::actors::events::{GetState, SetTarget};
 use crate::actors::{ask, now};
 use crate::policy::store::Want;
 use crate::policy::switch::{AccessoryState, Until};
-use crate::policy::{BusError, Freshness, GatewayId};
+use crate::policy::{BusError, Freshness};
 
 /// Never waits for the bus; so long may the mailboxes take.
 const LIST_WITHIN: Duration = Duration::from_millis(500);
@@ -120,8 +120,8 @@ impl Site {
         Ok(&self.house.accessories[*place])
     }
 
-    pub(super) fn gateway_name(&self, gateway: GatewayId) -> Option<&str> {
-        self.house.gateways.get(usize::from(gateway.0)).map(|gateway| gateway.id.as_str())
+    pub(super) fn gateway_name(&self, gateway: usize) -> Option<&str> {
+        self.house.gateways.get(gateway).map(|gateway| gateway.id.as_str())
     }
 
     /// What every accessory shows now. One that does not answer shows nothing: the list never waits for it.
@@ -272,7 +272,7 @@ async fn overview(State(site): Shared) -> Response {
     let links = site.feed.links();
     let gateways =
         house.gateways.iter().zip(gateways).enumerate().map(|(at, (card, (connection, listener)))| {
-            let link = links.get(&GatewayId(at as u16)).copied();
+            let link = links.get(&at).copied();
             status::gateway(&card.id, &card.address, link, connection, listener)
         });
     let gateways: Vec<Value> = gateways.collect();
@@ -304,8 +304,7 @@ async fn ready(State(site): Shared) -> Response {
     let cache = site.house.cache.look(OBSERVE_WITHIN).await;
     let links = site.feed.links();
     let gateways = site.house.gateways.iter().enumerate();
-    let links =
-        gateways.map(|(at, gateway)| (gateway.id.as_str(), links.get(&GatewayId(at as u16)).copied()));
+    let links = gateways.map(|(at, gateway)| (gateway.id.as_str(), links.get(&at).copied()));
     let (ready, report) = status::readiness(links, &cache);
     text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, report)
 }

@@ -128,6 +128,11 @@ impl Module {
     /// The inputs of an XP24 drive its outputs as its own table says; those of other modules, panels and links
     /// included, are events on the bus.
     pub(in super::super) fn input(&mut self, now: Duration, input: u8, edge: Edge) -> Vec<Utterance> {
+        let edge = match (edge, self.inverts(input)) {
+            (edge, false) => edge,
+            (Edge::Make, true) => Edge::Break,
+            (Edge::Break, true) => Edge::Make,
+        };
         if let Some(held) = self.inputs_held.get_mut(usize::from(input)) {
             *held = edge == Edge::Make;
         }

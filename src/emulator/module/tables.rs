@@ -9,7 +9,7 @@ use super::{Module, Pace, Utterance};
 
 /// The number of the datapoint that is the CRC of the action table: an answer that was given for it holds only as
 /// long as the table.
-const TABLE_CRC: u8 = 14;
+pub(super) const TABLE_CRC: u8 = 14;
 
 /// A table on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +57,12 @@ impl Module {
             self.module_type(),
             ModuleType::XP24 | ModuleType::XP20 | ModuleType::XP33 | ModuleType::XP33LR | ModuleType::XP33LED
         )
+    }
+
+    /// Whether an input of an XP20 counts as pressed when it is open.
+    pub(super) fn inverts(&self, input: u8) -> bool {
+        self.module_type() == ModuleType::XP20
+            && self.setup.own_table[2].checked_shr(u32::from(input)).unwrap_or(0) & 1 == 1
     }
 
     /// What a direct input of an XP24 does.
