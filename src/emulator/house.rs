@@ -48,6 +48,8 @@ pub struct House {
     timing: Timing,
     dialect: Dialect,
     echo_events: bool,
+    /// When each module began its latest report.
+    reported: Vec<Duration>,
     bus: Bus,
     faults: Faults,
     chance: fastrand::Rng,
@@ -69,6 +71,7 @@ impl House {
             }
         }
         Self {
+            reported: vec![Duration::ZERO; modules.len()],
             modules,
             places,
             bus: Bus::new(setup.timing.gap),

@@ -107,9 +107,8 @@ fn reported(
     let EventSource { module_type, link, .. } = event.source;
     let claimed = |traces: &Traces| traces.module_type == Some(module_type) && traces.link == Some(link);
     if !found.values().any(claimed)
-        && let Some(traces) = last_asked.and_then(|serial| found.get_mut(&serial))
-        && traces.link.is_none_or(|known| known == link)
-        && traces.has_reason(at, output)
+        && let Some(serial) = reporter(found, last_asked, at, (link, output))
+        && let Some(traces) = found.get_mut(&serial)
     {
         traces.module_type = Some(module_type);
         traces.link = Some(link);
@@ -119,6 +118,24 @@ fn reported(
         let was_on = if traces.dumps(at) && !traces.was_commanded(at, output) { on } else { !on };
         traces.note_level(output, if was_on { Percent::FULL } else { Percent::OFF });
         traces.reported.push(at);
+    }
+}
+
+/// The module that had a reason to report: the one asked last, or the only one.
+fn reporter(
+    found: &BTreeMap<SerialNumber, Traces>,
+    last_asked: Option<SerialNumber>,
+    at: Duration,
+    (link, output): (u8, OutputIndex),
+) -> Option<SerialNumber> {
+    let fits =
+        |traces: &Traces| traces.link.is_none_or(|known| known == link) && traces.has_reason(at, output);
+    let candidates: Vec<SerialNumber> =
+        found.iter().filter(|(_, traces)| fits(traces)).map(|(serial, _)| *serial).collect();
+    match (last_asked, &candidates[..]) {
+        (Some(asked), _) if candidates.contains(&asked) => Some(asked),
+        (_, [only]) => Some(*only),
+        _ => None,
     }
 }
 

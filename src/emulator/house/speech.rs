@@ -21,7 +21,13 @@ impl House {
             let fate = self.faults.fate(&telegram, serial);
             let mut transmission = self.plain(Author::Module(place), telegram, depth);
             let takes = self.timing.on_the_bus(transmission.bytes.len());
-            let ready = self.ready(now, place, after, last_end, takes) + fate.later;
+            let mut ready = self.ready(now, place, after, last_end, takes);
+            if matches!(after, Pace::Report | Pace::Dump) {
+                // A module tells what happened in the order in which it happened.
+                ready = ready.max(self.reported[place]);
+                self.reported[place] = ready;
+            }
+            ready += fate.later;
             last_end = Some(ready + takes);
             match fate.shape {
                 Shape::Whole => {}
@@ -34,7 +40,9 @@ impl House {
             }
             for _ in 0..=u8::from(fate.doubled) {
                 let transmission = transmission.clone();
-                if bridge || after == Pace::Storm {
+                if self.bus.is_full() {
+                    self.ledger.counters.telegrams_dropped += 1;
+                } else if bridge || after == Pace::Storm {
                     self.at(ready, Job::Deliver(transmission));
                 } else if fate.reordered {
                     self.bus.hold(ready, takes, transmission);

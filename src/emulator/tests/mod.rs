@@ -5,6 +5,7 @@ mod bus;
 mod clients;
 mod faults;
 mod modules;
+mod properties;
 mod tables;
 
 use std::time::Duration;
