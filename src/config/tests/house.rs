@@ -250,3 +250,28 @@ fn one_slip_is_one_mistake() {
         &["not an id"],
     );
 }
+
+#[test]
+fn an_action_table_is_read_line_by_line() {
+    let entries = r#"["XP20 2 0 > 1 TOGGLE", "CP20 0 0 > 4 ~OFF;"]"#;
+    let config = good(&format!(
+        "{HOUSE}[[module]]\nserial = \"0012345007\"\ntype = \"XP24\"\nlink = 7\naction_table = {entries}\n"
+    ));
+    let table = config.modules[2].action_table.as_ref().unwrap();
+    let texts: Vec<String> = table.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["XP20 2 0 > 1 TOGGLE", "CP20 0 0 > 4 ~OFF"]);
+    assert_eq!(config.modules[0].action_table, None);
+}
+
+#[test]
+fn each_wrong_line_of_an_action_table_is_told() {
+    let lines = "action_table = [\n\"XP20 2 0 > 5 ON\",\n\"XP20 2 0 > 0 ON\",\n\"XP20 2 0 > 1 BLINK\",\n\"XP20 2\",\n7]\n";
+    let told =
+        mistakes(&format!("{HOUSE}[[module]]\nserial = \"0012345007\"\ntype = \"XP24\"\nlink = 7\n{lines}"));
+    let places: Vec<usize> = told.iter().map(|mistake| mistake.line).collect();
+    assert_eq!(places, [18, 19, 20, 21], "{told:#?}");
+    let several = mistakes(&format!("{HOUSE}action_table = [\"XP20 2 0 > 4 ON\"]\n"));
+    assert_eq!((several[0].line, several[0].message.contains("output 4")), (12, true), "{several:#?}");
+    let flat = mistakes(&format!("{HOUSE}action_table = \"XP20 2 0 > 1 ON\"\n"));
+    assert!(flat[0].message.contains("list of entries"), "{flat:#?}");
+}
