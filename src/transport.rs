@@ -107,13 +107,14 @@ impl Decoder for BusDecoder {
     fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Heard>, io::Error> {
         let mut rest = &bytes[..];
         let heard = self.splitter.next_piece(&mut rest).map(|piece| match piece {
-            Piece::Frame(frame) => match Telegram::parse(frame) {
-                Ok(telegram) => Heard::Telegram(telegram),
-                Err(_) => {
+            Piece::Frame(frame) => {
+                if let Ok(telegram) = Telegram::parse(frame) {
+                    Heard::Telegram(telegram)
+                } else {
                     let bytes = frame.payload().to_vec();
                     Heard::Noise { total: bytes.len() + 4, bytes, why: NoiseCause::Grammar }
                 }
-            },
+            }
             Piece::Noise(noise) => {
                 Heard::Noise { bytes: noise.bytes.to_vec(), total: noise.total, why: noise.why }
             }

@@ -186,6 +186,14 @@ async fn over_tcp_the_second_client_is_closed_at_once_and_a_reset_is_a_reset() {
         assert_eq!(ask(&mut third, "S0012345004F02D12", 1).await.len(), 1);
         house.drop_client(Ending::Fin);
         assert_eq!(third.read(&mut [0; 8]).await.unwrap(), 0);
+        let mut fourth = TcpStream::connect(address).await.unwrap();
+        ask(&mut fourth, "S0012345004F02D12", 1).await;
+        house.drop_client(Ending::RstMidFrame);
+        let mut half = [0; 64];
+        let count = fourth.read(&mut half).await.unwrap();
+        assert!(half.starts_with(b"<R") && !half[..count].contains(&b'>'));
+        let error = fourth.read(&mut half).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     })
     .await;
 }
@@ -263,6 +271,95 @@ async fn the_control_port_is_a_hand_in_the_house() {
         let mut answer = String::new();
         lines.read_line(&mut answer).await.unwrap();
         assert!(answer.contains("at most"), "{answer}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn telegrams_in_single_bytes_are_still_telegrams() {
+    at_home(async {
+        let house = Emulator::new(setup());
+        let mut client = house.connect().unwrap();
+        assert_eq!(house.obey_line(br#"{"do":"segments","bytes":1}"#)["ok"], true);
+        client.write_all(&request("S0012345004F02D12")).await.unwrap();
+        assert_eq!(client.read(&mut [0; 100]).await.unwrap(), 1);
+        let start = Instant::now();
+        let mut rest = [0; 28];
+        client.read_exact(&mut rest).await.unwrap();
+        assert_eq!(&rest[..10], b"R001234500");
+        assert!(start.elapsed() >= 27 * MS);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_order_of_the_control_port_does_what_it_says() {
+    at_home(async {
+        let house = Emulator::new(setup().with_timing(Timing::zero()));
+        let mut client = house.connect().unwrap();
+        let obey = |line: &str| house.obey_line(line.as_bytes());
+        for (order, heard) in [
+            (r#"{"do":"event","stem":"E14L00I02","edge":"make"}"#, vec!["E14L00I02M"]),
+            (r#"{"do":"press","stem":"E14L00I02"}"#, vec!["E14L00I02M", "E14L00I02B"]),
+            (r#"{"do":"input","serial":"0012345004","input":3,"edge":"make"}"#, vec!["E07L04I83M"]),
+            (r#"{"do":"telegram","telegram":"<S0012345008F02D12FJ>"}"#, vec!["S0012345008F02D12"]),
+            (r#"{"do":"table","serial":"0012345004","entries":["XP2606 0 2 > 1 TOGGLE"]}"#, vec![]),
+            (r#"{"do":"press","stem":"E14L00I02"}"#, vec!["E14L00I02M", "E07L04I80M", "E14L00I02B"]),
+            (r#"{"do":"restart","serial":"0012345011"}"#, vec!["E35L11I80B"]),
+        ] {
+            assert_eq!(obey(order)["ok"], true, "{order}");
+            let got = hear(&mut client, heard.len()).await;
+            assert_eq!(got[..heard.len()], heard, "{order}");
+            sleep(200 * MS).await;
+        }
+        assert_eq!(obey(r#"{"do":"table","serial":"0012345004"}"#)["entries"][0], "XP2606 0 2 > 1 TOGGLE");
+        for order in [
+            r#"{"do":"error_code","serial":"0012345004","code":254}"#,
+            r#"{"do":"auto_report","serial":"0012345004","on":false}"#,
+            r#"{"do":"latency","serial":"0012345004","by_ms":5}"#,
+            r#"{"do":"fault","kind":"late_reply","by_ms":400,"chance":0.5}"#,
+            r#"{"do":"fault","kind":"silence","serial":"0012345011"}"#,
+            r#"{"do":"fault","kind":"silence","serial":"0012345011","next":0}"#,
+            r#"{"do":"clear_faults"}"#,
+            r#"{"do":"storm","serial":"0012345011","per_second":2}"#,
+            r#"{"do":"noise","bytes":"<§"}"#,
+            r#"{"do":"transcript","last":2}"#,
+            r#"{"do":"refuse","for_ms":1}"#,
+            r#"{"do":"disconnect","how":"black_hole"}"#,
+            r#"{"do":"gateway","up":false}"#,
+        ] {
+            assert_eq!(obey(order)["ok"], true, "{order}");
+        }
+        let state = obey(r#"{"do":"state"}"#);
+        assert_eq!(state["gateway_up"], false);
+        assert_eq!(state["modules"][0]["error_code"], 254);
+        assert_eq!(state["modules"][0]["auto_report"], false);
+        assert_eq!(state["modules"][1]["storming"], true);
+        for (order, why) in [
+            (r#"{"do":"fault","kind":"gremlin"}"#, "no fault is called `gremlin`"),
+            (r#"{"do":"fault","kind":"silence","chance":2}"#, "a chance is 0 to 1, not `2`"),
+            (
+                r#"{"do":"fault","kind":"silence","chance":1,"next":1}"#,
+                "a fault has `next` or `chance`, not both",
+            ),
+            (r#"{"do":"disconnect","how":"politely"}"#, "no connection ends by `politely`"),
+            (
+                r#"{"do":"event","stem":"E14","edge":"make"}"#,
+                "`E14` is not the stem of an event, as `E14L00I02`",
+            ),
+            (r#"{"do":"event","stem":"E14L00I02","edge":"up"}"#, "an edge is `make` or `break`, not `up`"),
+            (
+                r#"{"do":"telegram","telegram":"<S0012345008F02D12AA>"}"#,
+                "`<S0012345008F02D12AA>` is not a telegram",
+            ),
+            (r#"{"do":"level","serial":"0012345011","output":0,"level":101}"#, "level `101` is above 100"),
+            (
+                r#"{"do":"table","serial":"0012345004","entries":["CP20 4 0 > 0 ON"]}"#,
+                "`0` is not an output from 1 to 8",
+            ),
+        ] {
+            assert_eq!(obey(order)["error"], why, "{order}");
+        }
     })
     .await;
 }

@@ -187,9 +187,8 @@ impl Accessory {
         let make = self.exchange(event(Edge::Make), Some(taken));
         let release = self.exchange(event(Edge::Break), None);
         let pressed = async move {
-            let made = make.await;
-            let released = release.await;
-            made.and_then(|made| released.map(|_| made))
+            let pressed = make.await;
+            release.await.and(pressed)
         };
         self.await_command(accepted, pressed, ctx);
     }
@@ -214,17 +213,23 @@ impl Accessory {
     }
 
     fn tell_doors(&mut self, state: AccessoryState, cause: Cause) {
-        let shown = (state.on, state.brightness);
-        let level = if shown == self.last_shown { log::Level::Debug } else { log::Level::Info };
-        let text = |value: Option<String>| value.unwrap_or_else(|| "unknown".into());
-        log::log!(target: "accessory", level, "shows id={} on={} brightness={} freshness={:?} cause={cause:?}",
-            self.plan.name, text(state.on.map(|on| on.to_string())),
-            text(state.brightness.map(|level| level.to_string())), state.freshness);
-        self.last_shown = shown;
+        self.log_change(&state, cause);
         let fact = AccessoryChanged { id: self.plan.id, state, cause };
         for (door, untold) in self.peers.doors.iter_mut().zip(&mut self.untold) {
             *untold = !tell(door, fact);
         }
+    }
+
+    /// A lamp that was switched is a life event; one that is merely found, or grows stale, is not.
+    fn log_change(&mut self, state: &AccessoryState, cause: Cause) {
+        let shown = (state.on, state.brightness);
+        let switched = shown != self.last_shown && self.last_shown.0.is_some() && state.on.is_some();
+        let level = if switched { log::Level::Info } else { log::Level::Debug };
+        let on = state.on.map_or("unknown", |on| if on { "true" } else { "false" });
+        let brightness = state.brightness.map(|level| format!(" brightness={level}")).unwrap_or_default();
+        let (name, freshness) = (&self.plan.name, state.freshness);
+        log::log!(target: "accessory", level, "shows id={name} on={on}{brightness} freshness={freshness:?} cause={cause:?}");
+        self.last_shown = shown;
     }
 
     fn tell_again(&mut self) {

@@ -78,6 +78,7 @@ pub struct ConnectionFacts {
 }
 
 #[derive(Debug, Default, serde::Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of the status contract")]
 struct Counters {
     connects_total: u64,
     dials_total: u64,
@@ -264,11 +265,11 @@ impl Connection {
         self.note_told(told, at);
     }
 
-    fn heard(&mut self, telegram: Telegram, ctx: &mut Context<Self>) {
+    fn heard(&mut self, telegram: &Telegram, ctx: &mut Context<Self>) {
         let at = now();
         trace!(target: "conbus::rx", "gateway={} {telegram}", self.plan.name);
         self.counters.telegrams_received_total += 1;
-        let serial = match &telegram {
+        let serial = match telegram {
             Telegram::Reply(reply) => Some(reply.serial),
             _ => None,
         };
@@ -278,7 +279,7 @@ impl Connection {
         // The listener hears it before whoever waits for the answer learns that it came.
         let told = tell(&mut self.facts.received, fact);
         self.note_told(told, at);
-        self.outbox.heard(&telegram, at, &mut self.effects);
+        self.outbox.heard(telegram, at, &mut self.effects);
         self.step(ctx);
     }
 
@@ -374,7 +375,7 @@ impl Actor for Connection {
         let seed = self.plan.seed.wrapping_add(self.counters.dials_total);
         let pause = if self.counters.dials_total == 0 { Duration::ZERO } else { self.backoff.delay(seed) };
         debug!(target: "connection", "next dial gateway={} in={pause:?}", self.plan.name);
-        ctx.run_later(pause, |this, ctx| this.dial_now(ctx));
+        ctx.run_later(pause, Connection::dial_now);
     }
 
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {
@@ -400,7 +401,7 @@ impl Supervised for Connection {
 impl StreamHandler<io::Result<Heard>> for Connection {
     fn handle(&mut self, heard: io::Result<Heard>, ctx: &mut Context<Self>) {
         match heard {
-            Ok(Heard::Telegram(telegram)) => self.heard(telegram, ctx),
+            Ok(Heard::Telegram(telegram)) => self.heard(&telegram, ctx),
             Ok(Heard::Noise { bytes, total, why }) => {
                 self.counters.noise_total += 1;
                 debug!(target: "connection", "noise gateway={} why={why:?} bytes={total} begins={:?}",
@@ -459,7 +460,7 @@ impl Handler<Drain> for Connection {
             let _ = done.send(());
         } else {
             self.drained = Some(done);
-            ctx.run_later(DRAIN_WITHIN, |this, ctx| this.close(ctx));
+            ctx.run_later(DRAIN_WITHIN, Connection::close);
             self.perform(ctx);
             self.step(ctx);
         }

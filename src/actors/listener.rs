@@ -4,7 +4,7 @@
 //! observed, the poller what is new of modules, the doors what goes by. A storm is stopped here, before it is
 //! told to anybody. It never asks anything of anyone.
 
-use actix::{Actor, AsyncContext, Context, Handler};
+use actix::{Actor, Context, Handler};
 use log::{debug, info, warn};
 
 use super::events::{
@@ -144,6 +144,10 @@ impl Listener {
         for effect in effects.drain(..) {
             let (serial, phase) = match effect {
                 StormEffect::Started { serial } => {
+                    // The repeats that gave it away had entered the cache, and they may have been old.
+                    if !tell(&mut self.facts.invalidate, Invalidate { serial }) {
+                        self.lost_since.get_or_insert(now());
+                    }
                     warn!(target: "listener", "storm gateway={name} serial={serial}: the module repeats itself, muted");
                     (serial, StormPhase::Started)
                 }

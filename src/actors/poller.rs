@@ -138,16 +138,17 @@ impl Poller {
             }
             RosterEffect::AutoReportOff { serial } => {
                 warn!(target: "poll",
-                    "module does not report its outputs serial={serial}: it is polled; enable its auto report (F04 D21 PP) in the vendor's tool to see switches at once");
+                    "module does not report its outputs serial={serial}: it is polled; its auto report (F04 D21 PP), \
+                     enabled in the vendor's tool, would tell switches at once");
             }
             RosterEffect::Reporting { serial, by_itself } => {
-                self.schedule.auto_report(serial, Some(by_itself))
+                self.schedule.auto_report(serial, Some(by_itself));
             }
             RosterEffect::Faulty { serial, code } => {
                 warn!(target: "poll", "module tells a fault serial={serial} error_code={code:02X}");
             }
             RosterEffect::Healthy { serial } => {
-                info!(target: "poll", "module is healthy again serial={serial}")
+                info!(target: "poll", "module is healthy again serial={serial}");
             }
         }
     }
@@ -184,7 +185,7 @@ impl Handler<StartPolling> for Poller {
     type Result = ();
 
     fn handle(&mut self, _: StartPolling, ctx: &mut Context<Self>) {
-        self.schedule.start();
+        self.schedule.resume();
         self.step(ctx);
     }
 }
@@ -193,7 +194,7 @@ impl Handler<StopPolling> for Poller {
     type Result = ();
 
     fn handle(&mut self, _: StopPolling, _: &mut Context<Self>) {
-        self.schedule.stop();
+        self.schedule.pause();
     }
 }
 
@@ -319,7 +320,7 @@ impl Handler<Drain> for Poller {
     type Result = Result<(), BusError>;
 
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
-        self.schedule.stop();
+        self.schedule.pause();
         end::<Self>(ctx);
         Ok(())
     }

@@ -2,15 +2,17 @@
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use log::{error, info, warn};
+use log::{info, warn};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{App, Audience, assemble};
+use super::doors::{Doors, OpenDoors};
+use super::{App, assemble};
+use crate::conbus::ActionTable;
 use crate::config::{Config, GatewayAddress};
 use crate::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use crate::transport::{Dial, TcpDial};
@@ -45,6 +47,17 @@ pub enum RunError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The token of the HTTP door cannot be used.
+    #[error("cannot use the token file `{}`: {why}", path.display())]
+    Token {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it, and the remedy.
+        why: String,
+    },
+    /// The HomeKit door cannot be opened.
+    #[error(transparent)]
+    HomeKit(#[from] crate::doors::homekit::OpenError),
     /// Something of the system failed.
     #[error("{what}: {cause}")]
     System {
@@ -60,22 +73,27 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
     let _lock = claim(&config.service.state_dir)?;
     let mut signals =
         Signals::new().map_err(|cause| RunError::System { what: "cannot catch signals", cause })?;
+    let doors = Doors::open(config).await?;
     let mut dials: Vec<Box<dyn Dial>> = Vec::new();
     for index in 0..config.gateways.len() {
         dials.push(dial(config, index).await?);
     }
-    let app = assemble(config, dials, Audience::default(), fastrand::u64(..));
+    let app = assemble(config, dials, &doors.audience(), fastrand::u64(..));
+    let doors = doors.serve(config, &app);
     info!(target: "app", "started gateways={} modules={} accessories={}",
         config.gateways.len(), config.modules.len(), config.accessories.len());
     let signal = signals.next().await;
     info!(target: "app", "stopping signal={signal}");
-    stop(&app, &mut signals).await;
+    stop(doors, &app, &mut signals).await;
     Ok(())
 }
 
-async fn stop(app: &App, signals: &mut Signals) {
+/// Doors refuse new work, the actors settle, then the doors close: whoever waits is still answered.
+async fn stop(doors: OpenDoors, app: &App, signals: &mut Signals) {
     let drained = async {
+        doors.refuse();
         app.drain().await;
+        doors.close().await;
     };
     tokio::select! {
         biased;
@@ -89,7 +107,7 @@ async fn stop(app: &App, signals: &mut Signals) {
 
 /// Makes the state folder and takes its lock for as long as the file lives: one gateway serves one client, so
 /// two daemons with one config would take it from each other.
-fn claim(state_dir: &Path) -> Result<File, RunError> {
+pub(super) fn claim(state_dir: &Path) -> Result<File, RunError> {
     let failed = |cause| RunError::State { path: state_dir.to_owned(), cause };
     DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(failed)?;
     let path = state_dir.join("lock");
@@ -123,7 +141,15 @@ async fn dial(config: &Config, index: usize) -> Result<Box<dyn Dial>, RunError> 
 /// The modules of a gateway as an emulated house, with the timing of real hardware.
 pub fn emulated_house(config: &Config, gateway: usize) -> HouseSetup {
     let modules = config.modules.iter().filter(|module| module.gateway == gateway);
-    let modules = modules.map(|module| ModuleSetup::new(module.serial, module.module_type, module.link));
+    let modules = modules.map(|module| {
+        let setup = ModuleSetup::new(module.serial, module.module_type, module.link);
+        let table =
+            module.action_table.as_deref().and_then(|entries| ActionTable::from_entries(entries).ok());
+        match table {
+            Some(table) => setup.with_table(table),
+            None => setup,
+        }
+    });
     HouseSetup::new(modules.collect()).with_timing(Timing::hardware())
 }
 
@@ -156,7 +182,22 @@ impl Signals {
     }
 }
 
-/// Prints a failure where its reader looks: in the log.
-pub fn tell_failure(failure: &RunError) {
-    error!(target: "app", "{failure}");
+/// The least length of a token: 128 bits written as base64.
+const TOKEN_CHARACTERS_MIN: usize = 22;
+
+/// Reads the token of the HTTP door; refuses one that others could read or guess.
+pub fn read_token(path: &Path) -> Result<String, RunError> {
+    let refused = |why: String| RunError::Token { path: path.to_owned(), why };
+    let mode = std::fs::metadata(path).map_err(|cause| refused(cause.to_string()))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(refused(format!("others may read it (mode {:o}); `chmod 600` it", mode & 0o777)));
+    }
+    let text = std::fs::read_to_string(path).map_err(|cause| refused(cause.to_string()))?;
+    let token = text.trim();
+    if token.len() < TOKEN_CHARACTERS_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(refused(format!(
+            "a token has at least {TOKEN_CHARACTERS_MIN} visible characters; `openssl rand -base64 24` makes one"
+        )));
+    }
+    Ok(token.to_owned())
 }

@@ -1,12 +1,12 @@
 //! What is true: the configuration after every check, as plain values.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::{Broker, GatewayAddress};
-use crate::conbus::{EventSource, ModuleType, Point, SerialNumber};
+use crate::conbus::{EventSource, ModuleType, Point, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
 
 /// The whole configuration.
@@ -98,6 +98,8 @@ pub struct Module {
     pub link: u8,
     /// The index of its gateway in [`Config::gateways`].
     pub gateway: usize,
+    /// By which an emulated module reacts to events; the factory's when absent. A real one has its own.
+    pub action_table: Option<Vec<TableEntry>>,
 }
 
 /// An `[[accessory]]`.
@@ -135,6 +137,10 @@ pub struct HomeKit {
     pub listen: SocketAddr,
     /// The setup code; when it was not written one is made and kept in the state folder.
     pub pin: Option<Pin>,
+    /// The network interface it is announced on; without it what follows from `listen`.
+    pub interface: Option<String>,
+    /// The address it is announced with; without it those of the interface.
+    pub advertise: Option<IpAddr>,
 }
 
 /// The setup code of HomeKit, `ddd-dd-ddd`; not one of those that everybody would try.

@@ -326,7 +326,8 @@ mod tests {
             14..18,
             Fault::new("`30` is not a duration").hint("such as `30s`"),
         );
-        let expected = "config.toml:2:7: `30` is not a duration\n  |\n2 | ttl = \"30\"\n  |       ^^^^ such as `30s`\n\n1 mistake in config.toml";
+        let expected = "config.toml:2:7: `30` is not a duration\n  |\n2 | ttl = \"30\"\n  |       ^^^^ such as `30s`\n\n\
+                        1 mistake in config.toml";
         assert_eq!(shown, expected);
     }
 

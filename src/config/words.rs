@@ -4,11 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use toml::Spanned;
+use toml::de::DeValue;
+
 use super::address::{Broker, GatewayAddress};
 use super::checked::{Access, Pin};
-use super::entry::{Word, listed};
-use super::report::{Fault, closest, quoted};
-use crate::conbus::{EventSource, ModuleType, SerialNumber};
+use super::entry::{Kind, List, Word, listed};
+use super::report::{Fault, Report, closest, quoted};
+use crate::conbus::{EntryError, EventSource, ModuleType, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
 
 /// HomeKit and MQTT limit names; no person needs longer ones.
@@ -19,6 +22,8 @@ const ID_CHARS_MAX: usize = 64;
 const TOPIC_CHARS_MAX: usize = 128;
 /// The longest path of common systems.
 const PATH_BYTES_MAX: usize = 4096;
+/// What the kernel allows.
+const INTERFACE_BYTES_MAX: usize = 15;
 /// Longer filters are accidents.
 const FILTER_CHARS_MAX: usize = 1024;
 /// No duration needs more characters.
@@ -183,6 +188,36 @@ fn one_of<T: Copy>(text: &str, what: &str, all: &[T], word: fn(T) -> &'static st
     })
 }
 
+/// The entries of an action table, a line of text each.
+#[derive(Debug)]
+pub(super) struct TableLines(pub(super) List<TableEntry>);
+
+impl Kind for TableLines {
+    fn read(value: &Spanned<DeValue<'_>>, title: &str, report: &mut Report) -> Option<Self> {
+        if let DeValue::Array(_) = value.get_ref() {
+            return List::read(value, title, report).map(Self);
+        }
+        let fault = Fault::new(format!("{title} is a list of entries in quotes"));
+        report
+            .add(&value.span(), fault.hint(format!("such as `[{}]`", TableEntry::EXAMPLE.trim_matches('`'))));
+        None
+    }
+}
+
+impl Word for TableEntry {
+    const WHAT: &'static str = "an entry of an action table";
+    const EXAMPLE: &'static str = "`\"CP20 4 0 > 1 ON\"`";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        text.parse().map_err(|error: EntryError| match error {
+            EntryError::Output(zero) if zero == "0" => {
+                Fault::new("`0` is not an output").hint("outputs of action tables count from 1")
+            }
+            error => Fault::new(error.to_string()),
+        })
+    }
+}
+
 impl Word for EventSource {
     const WHAT: &'static str = "an event";
     const EXAMPLE: &'static str = "`\"E02L04I01\"`";
@@ -241,6 +276,37 @@ impl Word for SocketAddr {
             }
             _ => fault,
         })
+    }
+}
+
+impl Word for IpAddr {
+    const WHAT: &'static str = "an IP address";
+    const EXAMPLE: &'static str = "`\"192.168.1.5\"`";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let address = text.parse().map_err(|_| Fault::new(format!("{} is not an IP address", quoted(text))))?;
+        if Self::is_unspecified(&address) {
+            return Err(Fault::new("no phone can reach this address").hint("write one of this machine's own"));
+        }
+        Ok(address)
+    }
+}
+
+/// The name of a network interface.
+#[derive(Clone, Debug)]
+pub(super) struct Interface(pub(super) String);
+
+impl Word for Interface {
+    const WHAT: &'static str = "a network interface";
+    const EXAMPLE: &'static str = "`\"eth0\"`";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let is_name = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
+        if text.is_empty() || text.len() > INTERFACE_BYTES_MAX || !text.bytes().all(is_name) {
+            return Err(Fault::new(format!("{} is not a network interface", quoted(text)))
+                .hint("a name that `ip link` shows, as `eth0`"));
+        }
+        Ok(Self(text.into()))
     }
 }
 

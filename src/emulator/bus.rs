@@ -11,6 +11,9 @@ use crate::conbus::Telegram;
 /// How long a telegram may be held back for another to overtake it.
 const HELD_MAX: Duration = Duration::from_millis(500);
 
+/// How many telegrams wait at most: half a minute of bus time.
+const WAITING_MAX: usize = 1024;
+
 /// Who sends a telegram.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Author {
@@ -28,6 +31,8 @@ pub(super) struct Transmission {
     pub(super) bytes: Vec<u8>,
     /// What the modules hear; nothing when it is only noise.
     pub(super) telegram: Option<Telegram>,
+    /// How many actions led to it, one after the other.
+    pub(super) depth: u8,
 }
 
 #[derive(Debug)]
@@ -59,6 +64,11 @@ impl Bus {
             last_author: None,
             sequence: 0,
         }
+    }
+
+    /// Whether so many telegrams wait that no module would still wait for its turn.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() + self.held.len() >= WAITING_MAX
     }
 
     /// Lets a telegram wait for its turn; it takes this long once it begins.
@@ -133,7 +143,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn from(author: usize) -> Transmission {
-        Transmission { author: Author::Module(author), bytes: Vec::new(), telegram: None }
+        Transmission { author: Author::Module(author), bytes: Vec::new(), telegram: None, depth: 0 }
     }
 
     fn run(bus: &mut Bus) -> Vec<(u128, Author)> {

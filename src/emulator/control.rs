@@ -9,6 +9,7 @@
 //! {"do":"level","serial":"0012345011","output":1,"level":40}    a dimmer on the wall
 //! {"do":"press","stem":"E14L00I02","held_ms":80}                a button, pressed and let go
 //! {"do":"event","stem":"E14L00I02","edge":"make"}               half of that: "make" or "break"
+//! {"do":"input","serial":"0012345004","input":1,"edge":"make"}  an input of a module's own
 //! {"do":"telegram","telegram":"<S0012345008F02D12FJ>"}          another master speaks on the bus
 //! {"do":"state"}                                                every module with its true levels
 //! {"do":"counters"}                                             what was counted
@@ -21,14 +22,21 @@
 //! {"do":"restart","serial":"0012345004"}
 //! {"do":"error_code","serial":"0012345004","code":254}          what D10 answers
 //! {"do":"auto_report","serial":"0012345004","on":false}
+//! {"do":"latency","serial":"0012345004","by_ms":200}            every answer comes so much later
+//! {"do":"table","serial":"0012345004","entries":["CP20 4 0 > 1 ON"]}
+//! {"do":"table","serial":"0012345004"}                          what the table is
+//! {"do":"noise","bytes":"<R00<E07"}                             bytes that nobody said
+//! {"do":"segments","bytes":1}                                   the client gets single bytes; 0: no limit
 //! {"do":"disconnect","how":"rst_mid_frame"}                     fin, rst, rst_mid_frame, black_hole
 //! {"do":"refuse","for_ms":5000}                                 new connections are closed at once
 //! {"do":"gateway","up":false}                                   nobody listens any more
 //! ```
 //!
 //! Kinds of faults: `lost_reply`, `lost_report`, `late_reply`, `late_report` (both with `by_ms`),
-//! `reordered_reply`, `bad_checksum`, `truncated`, `doubled`, `refusal`, `collision`, `silence`.
+//! `reordered_reply`, `bad_checksum`, `truncated`, `doubled`, `refusal`, `collision`, `type_code_prefix`, `silence`.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -38,7 +46,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::spawn_local;
 
 use crate::conbus::{
-    Edge, Event, EventBus, EventSource, OutputIndex, Percent, Piece, Point, SerialNumber, Splitter, Telegram,
+    ActionTable, Edge, Event, EventBus, EventSource, OutputIndex, Percent, Piece, Point, SerialNumber,
+    Splitter, TableEntry, Telegram,
 };
 
 use super::ledger::Direction;
@@ -46,6 +55,8 @@ use super::{Dose, Emulator, Ending, Fault, FaultKind, House};
 
 /// The longest line, its end included.
 const LINE_BYTES_MAX: usize = 16 * 1024;
+/// How many control connections are served at once; more are closed.
+const CONNECTIONS_MAX: usize = 16;
 /// How long a button is held when the order does not say; a short press (protocol reference 6.3).
 const HELD_MS: u64 = 80;
 /// How many telegrams `transcript` gives when the order does not say.
@@ -86,6 +97,15 @@ pub enum Order {
     Event {
         /// The sender and its input, as `E14L00I02`.
         stem: String,
+        /// `make` or `break`.
+        edge: String,
+    },
+    /// Somebody presses or releases an input of a module's own.
+    Input {
+        /// The module.
+        serial: SerialNumber,
+        /// Which, from 0.
+        input: u8,
         /// `make` or `break`.
         edge: String,
     },
@@ -146,6 +166,30 @@ pub enum Order {
         /// D21.
         on: bool,
     },
+    /// Sets what every answer of a module takes longer than usual.
+    Latency {
+        /// The module.
+        serial: SerialNumber,
+        /// How much longer.
+        by_ms: u64,
+    },
+    /// Tells the action table of a module, and sets it first when there are entries.
+    Table {
+        /// The module.
+        serial: SerialNumber,
+        /// The entries, as `CP20 4 0 > 1 ON`; their outputs count from 1.
+        entries: Option<Vec<String>>,
+    },
+    /// Sends the client bytes that no module has said.
+    Noise {
+        /// One character a byte.
+        bytes: String,
+    },
+    /// Limits how many bytes the client gets at once.
+    Segments {
+        /// How many; 0 is no limit.
+        bytes: usize,
+    },
     /// Ends the client's connection.
     Disconnect {
         /// `fin`, `rst`, `rst_mid_frame` or `black_hole`.
@@ -166,14 +210,18 @@ pub enum Order {
 impl Emulator {
     /// Serves the control port for ever.
     pub async fn serve_control(&self, listener: TcpListener) {
+        let open = Rc::new(Cell::new(0));
         loop {
             match listener.accept().await {
+                Ok((stream, _)) if open.get() >= CONNECTIONS_MAX => drop(stream),
                 Ok((stream, _)) => {
-                    let house = self.clone();
+                    let (house, open) = (self.clone(), open.clone());
+                    open.set(open.get() + 1);
                     spawn_local(async move {
                         if let Err(error) = house.obey_lines(stream).await {
                             log::debug!(target: "emulator", "a control connection ended error={error}");
                         }
+                        open.set(open.get() - 1);
                     });
                 }
                 Err(error) => {
@@ -234,6 +282,10 @@ impl Emulator {
                 self.press(source(&stem)?, Duration::from_millis(held_ms.unwrap_or(HELD_MS)));
             }
             Order::Event { stem, edge } => self.inject(event(&stem, &edge)?),
+            Order::Input { serial, input, edge } => {
+                let (serial, edge) = (self.known(serial)?, edge_named(&edge)?);
+                self.with(|house, now| house.input(now, serial, input, edge));
+            }
             Order::Telegram { telegram: frame } => self.overhear(telegram(&frame)?),
             Order::State => return Ok(self.with(|house, now| state(house, now))),
             Order::Counters => {
@@ -262,6 +314,13 @@ impl Emulator {
                 let serial = self.known(serial)?;
                 self.with(|house, now| house.set_auto_report(now, serial, on));
             }
+            Order::Latency { serial, by_ms } => {
+                let serial = self.known(serial)?;
+                self.with(|house, now| house.set_latency(now, serial, Duration::from_millis(by_ms)));
+            }
+            Order::Table { serial, entries } => return self.obey_table(self.known(serial)?, entries),
+            Order::Noise { bytes } => self.noise(&latin1_bytes(&bytes)?),
+            Order::Segments { bytes } => self.with(|house, _| house.set_segment_bytes(bytes)),
             Order::Disconnect { how } => {
                 let how = Ending::from_name(&how).ok_or(format!("no connection ends by `{how}`"))?;
                 self.drop_client(how);
@@ -270,6 +329,21 @@ impl Emulator {
             Order::Gateway { up } => self.gateway_up(up),
         }
         Ok(Value::Null)
+    }
+
+    fn obey_table(&self, serial: SerialNumber, entries: Option<Vec<String>>) -> Result<Value, String> {
+        if let Some(entries) = entries {
+            let entries: Result<Vec<TableEntry>, _> = entries.iter().map(|entry| entry.parse()).collect();
+            let entries = entries.map_err(|error| error.to_string())?;
+            let table = ActionTable::from_entries(&entries).map_err(|error| error.to_string())?;
+            self.with(|house, now| house.set_table(now, serial, table));
+        }
+        let table = self.with(|house, _| house.table(serial).cloned());
+        let lines = table.iter().flat_map(ActionTable::entries).map(|(_, entry)| match entry {
+            Ok(entry) => entry.to_string(),
+            Err(error) => format!("# {error}"),
+        });
+        Ok(json!({"entries": lines.collect::<Vec<_>>()}))
     }
 
     fn known(&self, serial: SerialNumber) -> Result<SerialNumber, String> {
@@ -331,16 +405,25 @@ fn source(stem: &str) -> Result<EventSource, String> {
 }
 
 fn event(stem: &str, edge: &str) -> Result<Event, String> {
-    let edge = match edge {
-        "make" => Edge::Make,
-        "break" => Edge::Break,
-        _ => return Err(format!("an edge is `make` or `break`, not `{edge}`")),
-    };
-    Ok(Event { bus: EventBus::Xp, source: source(stem)?, edge })
+    Ok(Event { bus: EventBus::Xp, source: source(stem)?, edge: edge_named(edge)? })
+}
+
+fn edge_named(edge: &str) -> Result<Edge, String> {
+    match edge {
+        "make" => Ok(Edge::Make),
+        "break" => Ok(Edge::Break),
+        _ => Err(format!("an edge is `make` or `break`, not `{edge}`")),
+    }
+}
+
+/// One byte a character, as everything on this bus (protocol reference 1.1).
+fn latin1_bytes(text: &str) -> Result<Vec<u8>, String> {
+    let bytes: Result<Vec<u8>, _> = text.chars().map(u8::try_from).collect();
+    bytes.map_err(|_| format!("`{text}` holds a character that is not one byte"))
 }
 
 fn telegram(frame: &str) -> Result<Telegram, String> {
-    let bytes: Vec<u8> = frame.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect();
+    let bytes = latin1_bytes(frame)?;
     let mut splitter = Splitter::new();
     let parsed = match splitter.next_piece(&mut bytes.as_slice()) {
         Some(Piece::Frame(frame)) => Telegram::parse(frame).ok(),

@@ -31,6 +31,8 @@ pub enum FaultKind {
     Refusal,
     /// Two answers to a discovery meet on the bus, and both are lost (protocol reference 3.2).
     Collision,
+    /// A module puts its type code before the bitmap of D12, as an XP33LED did (protocol reference 4.1).
+    TypeCodePrefix,
     /// The module neither hears nor speaks, as if its fuse had blown; its outputs stay.
     Silence,
 }
@@ -49,6 +51,7 @@ impl FaultKind {
             Self::Doubled => "doubled",
             Self::Refusal => "refusal",
             Self::Collision => "collision",
+            Self::TypeCodePrefix => "type_code_prefix",
             Self::Silence => "silence",
         }
     }
@@ -66,6 +69,7 @@ impl FaultKind {
             Self::Doubled,
             Self::Refusal,
             Self::Collision,
+            Self::TypeCodePrefix,
             Self::Silence,
         ]
         .into_iter()
@@ -158,6 +162,20 @@ impl Faults {
         self.active.clear();
     }
 
+    /// Counts something that went wrong without a dose: a storm, a restart, a lost connection.
+    pub(super) fn count(&mut self, name: &'static str) {
+        *self.strikes.entry(name).or_default() += 1;
+    }
+
+    /// Whether a module is silenced for good, and so does not hear events either.
+    pub(super) fn is_silenced(&self, serial: SerialNumber) -> bool {
+        self.active.iter().any(|fault| {
+            fault.kind == FaultKind::Silence
+                && fault.dose == Dose::ALWAYS
+                && fault.serial.is_none_or(|only| only == serial)
+        })
+    }
+
     /// How often each kind has struck.
     pub(super) fn strikes(&self) -> &BTreeMap<&'static str, u64> {
         &self.strikes
@@ -185,7 +203,7 @@ impl Faults {
         }
         self.active.retain(|fault| fault.dose != Dose::Next(0));
         if struck.is_some() {
-            *self.strikes.entry(name).or_default() += 1;
+            self.count(name);
         }
         struck
     }

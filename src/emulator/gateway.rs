@@ -87,6 +87,7 @@ pub(super) struct Gateway {
     last: u64,
     up: bool,
     refused_until: Duration,
+    segment_bytes: usize,
 }
 
 impl Gateway {
@@ -98,6 +99,7 @@ impl Gateway {
             last: 0,
             up: true,
             refused_until: Duration::ZERO,
+            segment_bytes: usize::MAX,
         }
     }
 
@@ -179,6 +181,14 @@ impl Gateway {
 
     pub(super) fn refuse_until(&mut self, until: Duration) {
         self.refused_until = until;
+    }
+
+    pub(super) fn segment_bytes(&self) -> usize {
+        self.segment_bytes
+    }
+
+    pub(super) fn set_segment_bytes(&mut self, most: usize) {
+        self.segment_bytes = if most == 0 { usize::MAX } else { most };
     }
 
     fn end(&mut self, how: Ending) {

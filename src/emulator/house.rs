@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use crate::conbus::{Function, OutputIndex, Percent, Piece, Point, SerialNumber, System, Telegram};
+use crate::conbus::{
+    ActionTable, Event, Function, OutputIndex, Percent, Piece, Point, SerialNumber, System, Telegram,
+};
 
 use super::Timing;
 use super::bus::{Author, Bus, Transmission};
@@ -21,11 +23,19 @@ use super::ledger::{Counters, Ledger, Passed};
 use super::module::{Module, Pace, Utterance};
 use super::setup::{Dialect, HouseSetup};
 
+/// How many actions may lead to one another before the house stops following them. Real modules would go on for
+/// ever; no sensible table chains deeper.
+const CHAIN_MAX: u8 = 16;
+
 /// Something that will happen.
 #[derive(Debug)]
 enum Job {
     /// A request reaches the modules.
     Request(System),
+    /// An event of the client is heard by the modules.
+    Heard(Event),
+    /// A module restarts after a table session.
+    Restart(usize),
     /// The bridge's own reply reaches the client without using the bus.
     Deliver(Transmission),
 }
@@ -38,6 +48,8 @@ pub struct House {
     timing: Timing,
     dialect: Dialect,
     echo_events: bool,
+    /// When each module began its latest report.
+    reported: Vec<Duration>,
     bus: Bus,
     faults: Faults,
     chance: fastrand::Rng,
@@ -59,6 +71,7 @@ impl House {
             }
         }
         Self {
+            reported: vec![Duration::ZERO; modules.len()],
             modules,
             places,
             bus: Bus::new(setup.timing.gap),
@@ -121,9 +134,10 @@ impl House {
             Telegram::System(request) => self.ask(now, request),
             Telegram::Event(event) => {
                 if self.echo_events {
-                    let echo = self.plain(Author::Stranger, event.into());
+                    let echo = self.plain(Author::Stranger, event.into(), 0);
                     self.at(now + self.timing.request, Job::Deliver(echo));
                 }
+                self.at(now + self.timing.request, Job::Heard(event));
             }
             // A client has no serial number, so nobody listens to its replies.
             Telegram::Reply(_) => {}
@@ -133,6 +147,11 @@ impl House {
     /// How a client's connection is to end, if it is.
     pub fn ending(&self, client: ClientId) -> Option<Ending> {
         self.gateway.ending(client)
+    }
+
+    /// The most bytes to write to a client at once.
+    pub fn segment_bytes(&self) -> usize {
+        self.gateway.segment_bytes()
     }
 
     /// What there is to write to a client, and how its connection ends if it does.
@@ -162,16 +181,25 @@ impl House {
         {
             match entry.remove() {
                 Job::Request(request) => self.heard_request(now, &request),
+                Job::Heard(event) => self.heard_event(now, event, 0),
+                Job::Restart(place) => {
+                    self.modules[place].restart(now);
+                    let said = self.modules[place].tick(now);
+                    self.speak(now, place, said, 0);
+                }
                 Job::Deliver(transmission) => self.deliver(now, &transmission),
             }
         } else if self.bus.next_due().is_some_and(|due| due <= now) {
             if let Some(transmission) = self.bus.step(now) {
                 self.deliver(now, &transmission);
+                if let Some(Telegram::Event(event)) = transmission.telegram {
+                    self.heard_event(now, event, transmission.depth);
+                }
             }
         } else {
             for place in 0..self.modules.len() {
                 let said = self.modules[place].tick(now);
-                self.speak(now, place, said);
+                self.speak(now, place, said, 0);
             }
         }
     }
@@ -203,13 +231,21 @@ impl House {
             return;
         }
         let harmless = matches!(request.function, Function::DISCOVERY | Function::READ_DATAPOINT);
+        let prefixed =
+            is_outputs_read(request) && self.faults.strikes_now("type_code_prefix", request.serial).is_some();
         let module = &mut self.modules[place];
+        let had_prefix = module.set_type_code_prefix(prefixed || module.setup().type_code_before_outputs);
         let said = if !harmless && self.faults.strikes_now("refusal", request.serial).is_some() {
             vec![module.nak(Pace::Write)]
         } else {
             module.request(request)
         };
-        self.speak(now, place, said);
+        self.modules[place].set_type_code_prefix(had_prefix);
+        let module_restarts = self.modules[place].take_restart();
+        if module_restarts {
+            self.at(now + self.timing.restart, Job::Restart(place));
+        }
+        self.speak(now, place, said, 0);
     }
 
     fn discover(&mut self, now: Duration, request: &System) {
@@ -222,7 +258,7 @@ impl House {
             if self.is_bridge(place) {
                 // It heard the request before the modules did.
                 let heard = now.saturating_sub(self.timing.request);
-                self.speak(heard, place, said);
+                self.speak(heard, place, said, 0);
             } else {
                 let thought = self.up_to(self.timing.discovery_spread);
                 answers.push((now + thought, place, said));
@@ -236,8 +272,25 @@ impl House {
             if let (true, Some((_, _, other))) = (collides, answers.next_if(|_| collides)) {
                 self.collide(when, place, &said, &other);
             } else {
-                self.speak(when, place, said);
+                self.speak(when, place, said, 0);
             }
+        }
+    }
+
+    // --- events ------------------------------------------------------------------------------------------
+
+    /// Every module hears an event, the one that sent it as well (protocol reference 5.2).
+    fn heard_event(&mut self, now: Duration, event: Event, depth: u8) {
+        for place in 0..self.modules.len() {
+            if self.faults.is_silenced(self.modules[place].serial()) {
+                continue;
+            }
+            if depth >= CHAIN_MAX {
+                self.ledger.counters.chains_cut += u64::from(self.modules[place].reacts_to(event));
+                continue;
+            }
+            let said = self.modules[place].hear(now, event);
+            self.speak(now, place, said, depth + 1);
         }
     }
 
@@ -262,10 +315,16 @@ impl House {
             .collect()
     }
 
+    /// The action table of a module.
+    pub fn table(&self, serial: SerialNumber) -> Option<&ActionTable> {
+        Some(&self.module(serial)?.setup().table)
+    }
+
     /// What was counted.
     pub fn counters(&self) -> Counters {
         let mut counters = self.ledger.counters.clone();
         counters.faults.clone_from(self.faults.strikes());
+        counters.actions_unknown = self.modules.iter().map(Module::actions_unknown).sum();
         counters
     }
 
@@ -293,4 +352,9 @@ impl House {
     fn silent(&mut self, place: usize) -> bool {
         self.faults.strikes_now("silence", self.modules[place].serial()).is_some()
     }
+}
+
+/// Whether a request reads D12, whatever characters it writes that with.
+fn is_outputs_read(request: &System) -> bool {
+    request.reads().is_some_and(|datapoint| datapoint.code().map(|byte| byte & 0x0F) == [1, 2])
 }

@@ -5,6 +5,7 @@
 //! sockets and a clock. It shares only the vocabulary of the bus with the daemon, none of its behaviour.
 
 mod bus;
+pub mod capture;
 pub mod control;
 
 mod faults;
@@ -17,7 +18,6 @@ mod setup;
 #[cfg(test)]
 mod tests;
 mod timing;
-mod values;
 
 pub use faults::{Dose, Fault, FaultKind};
 pub use gateway::{Arrival, ClientId, Ending, Outgoing};

@@ -6,12 +6,20 @@
 use std::time::Duration;
 
 use crate::conbus::{
-    Edge, Event, EventBus, EventSource, Function, ModuleType, OutputIndex, Percent, Reply, SerialNumber,
-    System, Telegram,
+    ActionTable, Edge, Event, EventBus, EventSource, Function, ModuleType, OutputIndex, Percent, Reply,
+    SerialNumber, System, Telegram,
 };
 
 use super::setup::{Dialect, DirectSwitching, ModuleSetup};
-use super::values;
+
+mod actions;
+mod tables;
+mod values;
+
+use actions::Plan;
+use tables::Session;
+
+pub(super) use tables::factory_own_table;
 
 /// Something a module has to say, and what it waits for before it does.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +37,10 @@ pub(super) enum Pace {
     Command,
     /// The reply to a configuration write.
     Write,
+    /// The reply to a chunk of a table that has to be kept.
+    Flash,
+    /// Right after what the same module said before.
+    Next,
     /// The report of a change, after the acknowledgement when there is one.
     Report,
     /// One of the events of a full dump after the first.
@@ -50,7 +62,7 @@ struct Output {
 struct Storm {
     next: Duration,
     every: Duration,
-    /// How many reads of D10 it still ignores the meaning of before it stops.
+    /// How many more reads of D10 end it.
     reads_left: u32,
 }
 
@@ -68,13 +80,23 @@ pub(super) struct Module {
     storm: Option<Storm>,
     /// Deaf and dumb until then.
     restarting: Option<Duration>,
+    session: Option<Session>,
+    restart_wanted: bool,
+    plans: Vec<Plan>,
+    /// Bit n: the table holds output n as it is.
+    blocked: u8,
+    actions_unknown: u64,
 }
 
 impl Module {
     pub(super) fn new(setup: ModuleSetup, dialect: Dialect) -> Self {
         let outputs = OutputIndex::first(setup.module_type.outputs())
             .map(|output| {
-                let level = setup.levels.get(usize::from(output.get())).copied().unwrap_or(Percent::OFF);
+                let level = match setup.levels.get(usize::from(output.get())) {
+                    None | Some(&Percent::OFF) => Percent::OFF,
+                    Some(&level) if setup.module_type.is_dimmable() => level,
+                    Some(_) => Percent::FULL,
+                };
                 let resumed = if level == Percent::OFF { Percent::FULL } else { level };
                 Output { level, resumed }
             })
@@ -89,6 +111,11 @@ impl Module {
             last_reply: None,
             storm: None,
             restarting: None,
+            session: None,
+            restart_wanted: false,
+            plans: Vec::new(),
+            blocked: 0,
+            actions_unknown: 0,
             setup,
         }
     }
@@ -129,6 +156,21 @@ impl Module {
 
     pub(super) fn set_error_code(&mut self, code: u8) {
         self.error_code = code;
+    }
+
+    pub(super) fn set_table(&mut self, table: ActionTable) {
+        self.setup.answers.remove(&tables::TABLE_CRC);
+        self.setup.table = table;
+    }
+
+    /// Sets what every answer takes longer than usual.
+    pub(super) fn set_latency(&mut self, latency: Duration) {
+        self.setup.latency = latency;
+    }
+
+    /// Sets whether D12 begins with the type code; what it was.
+    pub(super) fn set_type_code_prefix(&mut self, on: bool) -> bool {
+        std::mem::replace(&mut self.setup.type_code_before_outputs, on)
     }
 
     pub(super) fn set_auto_report(&mut self, on: bool) {
@@ -195,7 +237,14 @@ impl Module {
             }
             Function::SET_OUTPUT => self.switch(request),
             // Sent by the vendor's tool to every module and never answered (protocol reference 3).
-            Function::AFTER_DISCOVERY | Function::ACK => Vec::new(),
+            Function::AFTER_DISCOVERY => Vec::new(),
+            Function::TABLE_UPLOAD
+            | Function::TABLE_DOWNLOAD
+            | Function::MODULE_TABLE_UPLOAD
+            | Function::MODULE_TABLE_DOWNLOAD
+            | Function::TABLE_END
+            | Function::TABLE_CHUNK
+            | Function::ACK => self.transfer(request),
             _ => vec![self.nak(Pace::Answer)],
         }
     }
@@ -214,10 +263,14 @@ impl Module {
     }
 
     fn reply(&self, function: Function, said: Vec<u8>) -> Vec<Utterance> {
-        Reply::new(self.serial(), function, said)
-            .map(|reply| Utterance { telegram: reply.into(), pace: Pace::Answer })
-            .into_iter()
-            .collect()
+        vec![self.letters(function, said, Pace::Answer)]
+    }
+
+    /// A reply with these characters.
+    fn letters(&self, function: Function, said: Vec<u8>, pace: Pace) -> Utterance {
+        // What a module echoes or tells never holds a bracket: a request with one would not have been a frame.
+        let reply = Reply::new(self.serial(), function, said);
+        Utterance { telegram: reply.unwrap_or_else(|| Reply::nak(self.serial())).into(), pace }
     }
 
     fn ack(&self, pace: Pace) -> Utterance {
@@ -293,6 +346,7 @@ impl Module {
         let Some(state) = self.outputs.get(usize::from(output.get())) else { return Vec::new() };
         let level = match (on, state.level) {
             (false, _) => Percent::OFF,
+            (true, Percent::OFF) if self.starts_at_full(output) => Percent::FULL,
             (true, Percent::OFF) => state.resumed,
             (true, level) => level,
         };
@@ -301,9 +355,14 @@ impl Module {
 
     /// Brings an output to a level; only the edge between dark and light is reported (protocol reference 5.2).
     pub(super) fn set_level(&mut self, output: OutputIndex, level: Percent) -> Vec<Utterance> {
+        let (least, most) = self.limits(output);
         let dimmable = self.module_type().is_dimmable();
         let Some(state) = self.outputs.get_mut(usize::from(output.get())) else { return Vec::new() };
-        let level = if dimmable || level == Percent::OFF { level } else { Percent::FULL };
+        let level = match level {
+            Percent::OFF => level,
+            _ if dimmable => level.clamp(least, most),
+            _ => Percent::FULL,
+        };
         let was_on = state.level != Percent::OFF;
         let is_on = level != Percent::OFF;
         state.level = level;
@@ -354,15 +413,23 @@ impl Module {
         self.storm = Some(Storm { next: now + every, every, reads_left: reads_to_end.max(1) });
     }
 
+    /// How many actions its table asked for whose effect is not known.
+    pub(super) fn actions_unknown(&self) -> u64 {
+        self.actions_unknown
+    }
+
     /// Restarts and is back at this time, when it reports all its outputs (protocol reference 3.6).
     pub(super) fn restart(&mut self, back: Duration) {
         self.restarting = Some(back);
         self.storm = None;
+        self.session = None;
+        self.forget_plans();
     }
 
     /// When it next does something by itself.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        self.storm.map(|storm| storm.next).into_iter().chain(self.restarting).min()
+        let storm = self.storm.map(|storm| storm.next);
+        storm.into_iter().chain(self.restarting).chain(self.next_plan()).min()
     }
 
     /// Does what is due.
@@ -374,12 +441,10 @@ impl Module {
         if let Some(storm) = self.storm.as_mut().filter(|storm| storm.next <= now) {
             storm.next += storm.every;
             let repeated = self.last_reply.clone();
-            return repeated
-                .map(|reply| Utterance { telegram: reply.into(), pace: Pace::Storm })
-                .into_iter()
-                .collect();
+            let again = repeated.map(|reply| Utterance { telegram: reply.into(), pace: Pace::Storm });
+            return again.into_iter().collect();
         }
-        Vec::new()
+        self.carry_out(now)
     }
 }
 

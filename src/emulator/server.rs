@@ -184,7 +184,7 @@ impl Emulator {
         let mut read = [0; READ_BYTES];
         let mut pending: Vec<u8> = Vec::new();
         loop {
-            let (ending, due) = {
+            let (ending, due, segment) = {
                 let mut house = self.shared.house.borrow_mut();
                 house.advance(self.uptime());
                 let ending = house.ending(client);
@@ -192,7 +192,7 @@ impl Emulator {
                 if pending.is_empty() || ending.is_some() {
                     pending.extend(house.collect(client).bytes);
                 }
-                (ending, house.next_due())
+                (ending, house.next_due(), house.segment_bytes())
             };
             if ending.is_some() {
                 // Whoever does not read the rest in time does not get it.
@@ -202,7 +202,7 @@ impl Emulator {
             let due = due.map(|due| self.shared.switched_on + due);
             let woken = tokio::select! {
                 biased;
-                count = writer.write(&pending), if !pending.is_empty() => Woken::Written(count),
+                count = writer.write(&pending[..pending.len().min(segment)]), if !pending.is_empty() => Woken::Written(count),
                 count = reader.read(&mut read) => Woken::Read(count),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Woken::Due,
                 () = self.shared.changed.notified() => Woken::Due,
@@ -212,7 +212,13 @@ impl Emulator {
                 Woken::Read(Ok(count)) => {
                     self.with(|house, now| house.take_bytes(now, client, &read[..count]));
                 }
-                Woken::Written(Ok(count)) => drop(pending.drain(..count)),
+                Woken::Written(Ok(count)) => {
+                    pending.drain(..count);
+                    if segment != usize::MAX {
+                        // Long enough for the other side to see the pieces one by one.
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                }
                 Woken::Due => {}
             }
         }
@@ -256,6 +262,11 @@ impl Emulator {
     /// Switches a fault on or off.
     pub fn fault(&self, fault: Fault) {
         self.with(|house, _| house.fault(fault));
+    }
+
+    /// Sends the client bytes that no module has said.
+    pub fn noise(&self, bytes: &[u8]) {
+        self.with(|house, now| house.noise(now, bytes));
     }
 
     /// Switches every fault off.

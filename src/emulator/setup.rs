@@ -1,10 +1,15 @@
 //! What a house consists of before it is switched on.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::conbus::{ModuleType, Percent, SerialNumber};
+use crate::conbus::{
+    Action, ActionTable, EventSource, ModuleTable, ModuleType, OutputIndex, Parameter, Percent, SerialNumber,
+    TableEntry,
+};
 
 use super::Timing;
+use super::module::factory_own_table;
 
 /// Whether a module accepts F27; some refuse it (protocol reference 3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +66,12 @@ pub struct ModuleSetup {
     pub temperature_tenths: Option<i16>,
     /// Whether its D12 puts the type code before the bitmap, as an XP33LED did (protocol reference 4.1).
     pub type_code_before_outputs: bool,
+    /// The table by which it reacts to events; the factory's until it is told otherwise.
+    pub table: ActionTable,
+    /// The 32 bytes it keeps about its own inputs and outputs (protocol reference 3.6).
+    pub own_table: [u8; ModuleTable::BYTES],
+    /// Answers to reads that are given instead of the usual ones, by the number of the datapoint.
+    pub answers: BTreeMap<u8, Vec<u8>>,
     /// What every answer of this module takes longer than usual.
     pub latency: Duration,
 }
@@ -70,9 +81,9 @@ impl ModuleSetup {
     pub fn new(serial: SerialNumber, module_type: ModuleType, link: u8) -> Self {
         let direct_switching =
             if module_type.is_dimmable() { DirectSwitching::Refused } else { DirectSwitching::Accepted };
-        // An XP33LR was measured some 20 ms slower than its neighbours (protocol reference 7.2).
+        // An XP33LR was measured some 16 ms slower than its neighbours (protocol reference 7.2).
         let latency =
-            if module_type == ModuleType::XP33LR { Duration::from_millis(20) } else { Duration::ZERO };
+            if module_type == ModuleType::XP33LR { Duration::from_millis(16) } else { Duration::ZERO };
         Self {
             serial,
             module_type,
@@ -85,6 +96,9 @@ impl ModuleSetup {
             software_version: None,
             temperature_tenths: None,
             type_code_before_outputs: false,
+            table: ActionTable::factory(module_type),
+            own_table: factory_own_table(module_type),
+            answers: BTreeMap::new(),
             latency,
         }
     }
@@ -93,6 +107,49 @@ impl ModuleSetup {
     #[must_use]
     pub fn with_levels(mut self, levels: impl IntoIterator<Item = Percent>) -> Self {
         self.levels = levels.into_iter().collect();
+        self
+    }
+
+    /// The same module with this action table.
+    #[must_use]
+    pub fn with_table(mut self, table: ActionTable) -> Self {
+        self.table = table;
+        self
+    }
+
+    /// The same module programmed as the installation is that the reference describes (protocol reference 5.4):
+    /// the virtual `CP20` on its own link switches each output on, off and over, on a dimmer also by steps and
+    /// ramps; the site-wide entries of the factory come first.
+    #[must_use]
+    pub fn with_site_table(mut self) -> Self {
+        let actions: &[(Action, u8)] = if self.module_type.is_dimmable() {
+            &[
+                (Action::ON, 0),
+                (Action::OFF, 0),
+                (Action::TOGGLE, 0),
+                (Action::LEVELINC, 10),
+                (Action::LEVELDEC, 10),
+                (Action::LEVELUP, 0),
+                (Action::LEVELDOWN, 0),
+            ]
+        } else {
+            &[(Action::ON, 0), (Action::OFF, 0), (Action::TOGGLE, 0)]
+        };
+        let factory = ActionTable::factory(self.module_type);
+        let mut entries: Vec<TableEntry> = factory.entries().filter_map(|(_, entry)| entry.ok()).collect();
+        let mut input = 0;
+        for (action, parameter) in actions {
+            for output in OutputIndex::first(self.module_type.outputs()) {
+                let source = EventSource { module_type: ModuleType::CP20, link: self.link, input };
+                let parameter = Parameter::new(*parameter).unwrap_or_default();
+                entries.push(TableEntry { source, output, action: *action, parameter, inverted: false });
+                input += 1;
+            }
+        }
+        // Never more than 27 entries, so they fit.
+        if let Ok(table) = ActionTable::from_entries(&entries) {
+            self.table = table;
+        }
         self
     }
 

@@ -66,7 +66,7 @@ impl Timing {
             gap: micros(13_500),
             bridge: millis(25),
             discovery_spread: millis(8),
-            restart: millis(2_435),
+            restart: millis(2_447),
         }
     }
 
@@ -93,7 +93,7 @@ impl Timing {
             gap: Duration::ZERO,
             bridge: each,
             discovery_spread: Duration::ZERO,
-            restart: millis(2_435),
+            restart: millis(2_447),
         }
     }
 

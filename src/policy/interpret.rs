@@ -175,7 +175,7 @@ impl Interpreter {
     pub fn heard(&mut self, telegram: &Telegram, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
         self.announce(at, facts);
         match telegram {
-            Telegram::Event(event) => self.event(event, seq, at, facts),
+            Telegram::Event(event) => self.event(*event, seq, at, facts),
             // The bridge forwards what other masters ask (protocol reference 5.5).
             Telegram::System(system) => self.system(system, Asked { seq, at }, false, facts),
             Telegram::Reply(reply) => self.reply(reply, seq, at, facts),
@@ -208,7 +208,7 @@ impl Interpreter {
             self.learn(reply.serial, &value);
             match (&value, Aspect::of(datapoint)) {
                 (DatapointValue::Outputs(outputs), _) => {
-                    self.outputs(reply.serial, *outputs, asked, seq, at, facts)
+                    self.outputs(reply.serial, *outputs, asked, seq, at, facts);
                 }
                 (DatapointValue::Levels(levels), _) => {
                     for (output, level) in
@@ -307,7 +307,7 @@ impl Interpreter {
         });
     }
 
-    fn event(&mut self, event: &Event, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
+    fn event(&mut self, event: Event, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
         match event.meaning() {
             EventMeaning::OutputReport(output) if event.bus == EventBus::Xp => {
                 self.report(event, output, seq, at, facts);
@@ -316,7 +316,7 @@ impl Interpreter {
         }
     }
 
-    fn report(&mut self, event: &Event, output: OutputIndex, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
+    fn report(&mut self, event: Event, output: OutputIndex, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
         let EventSource { module_type, link, .. } = event.source;
         let mut fitting: Vec<_> = self
             .modules

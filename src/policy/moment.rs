@@ -30,6 +30,7 @@ impl Moment {
     }
 
     /// The moment this long before; the beginning at the earliest.
+    #[must_use]
     pub fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(micros(span)))
     }

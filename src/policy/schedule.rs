@@ -29,7 +29,7 @@ const SHARE_MIN: f64 = 0.01;
 /// How often to refresh, for every module.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct SchedulePlan {
-    /// Whether to refresh anything at all; when not, [`Schedule::start`] does nothing.
+    /// Whether to refresh anything at all; when not, [`Schedule::resume`] does nothing.
     pub enabled: bool,
     /// Between two polls of a used module that does not report by itself.
     pub interval: Duration,
@@ -269,12 +269,12 @@ impl Schedule {
     }
 
     /// Resumes, when the plan enables refreshing. What became due in the meantime comes at the usual pace.
-    pub fn start(&mut self) {
+    pub fn resume(&mut self) {
         self.running = self.plan.enabled;
     }
 
     /// Pauses everything, the reads after a connect included.
-    pub fn stop(&mut self) {
+    pub fn pause(&mut self) {
         self.running = false;
     }
 

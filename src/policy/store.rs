@@ -200,8 +200,8 @@ impl Store {
         if module.unsupported[Aspect::Switch as usize] {
             return Outcome::Now(Err(BusError::Refused));
         }
-        // Some: the reader waits, and for what.
-        let wait = match want {
+        // Some: the reader has to wait, and for what.
+        let patience = match want {
             Want::Any => None,
             Want::Known if self.plan.enabled => (reading.freshness == Freshness::Unknown).then_some(None),
             Want::Known => Some(Some(now)),
@@ -211,7 +211,7 @@ impl Store {
             let known = want == Want::Any || (want == Want::Known && reading.on.is_some());
             return Outcome::Now(if known { Ok(reading) } else { Err(BusError::LinkDown) });
         }
-        let Some(need) = wait else {
+        let Some(need) = patience else {
             self.fetch_point(point, urgency, now, effects);
             return Outcome::Now(Ok(reading));
         };
@@ -243,6 +243,7 @@ impl Store {
     pub fn observed(&mut self, seen: Observation, effects: &mut Vec<Effect>) {
         let (point, aspect, now) = (seen.point, seen.value.aspect(), seen.at);
         let rule = self.plan.settle;
+        let agrees = self.entries.peek(&point).is_some_and(|entry| entry.agrees(seen.value));
         let Some(module) = self.modules.get_mut(&point.serial) else { return };
         if !module.has(point.output) {
             return;
@@ -254,7 +255,7 @@ impl Store {
                 (Some(now), Origin::Report, None)
             }
             Basis::Reply { asked } => {
-                let stamp = match guard.judge(&rule, aspect, asked, now) {
+                let stamp = match guard.judge(&rule, aspect, asked, now, agrees) {
                     Verdict::Settled { not_before } => Some(not_before),
                     Verdict::Unsettled => None,
                 };
@@ -262,8 +263,11 @@ impl Store {
                 (stamp, fetch.observed(asked.is_some()), asked)
             }
         };
-        let stored = stamp.is_some_and(|stamp| self.accept(point, seen.value, stamp, origin, now));
+        let stored = stamp.is_some_and(|stamp| self.accept(&seen, stamp, origin, effects));
         if stored {
+            if let Some(guard) = self.guard_mut(point) {
+                guard.settle(aspect, now);
+            }
             let reading = self.peek(point, now);
             effects.push(Effect::Changed { point, reading });
             self.ask_level(&seen, effects);
@@ -289,12 +293,12 @@ impl Store {
     /// Stores a value unless something newer is known; true when it was stored.
     fn accept(
         &mut self,
-        point: Point,
-        value: PointValue,
+        seen: &Observation,
         stamp: Moment,
         origin: Origin,
-        now: Moment,
+        effects: &mut Vec<Effect>,
     ) -> bool {
+        let Observation { point, value, at: now, .. } = *seen;
         let Some(module) = self.modules.get(&point.serial) else { return false };
         let fresh_entry = Entry::new(&module.plan, module.unsupported[Aspect::Level as usize]);
         if self.entries.peek(&point).is_none() {
@@ -302,6 +306,7 @@ impl Store {
             if let Some((evicted, _)) = evicted.filter(|(evicted, _)| *evicted != point) {
                 self.counters.evictions += 1;
                 self.agenda.clear(Due::Expiry(evicted));
+                effects.push(Effect::Changed { point: evicted, reading: Reading::UNKNOWN });
             }
         }
         let Some(entry) = self.entries.peek_mut(&point) else { return false };

@@ -2,4 +2,5 @@
 
 pub mod check;
 pub mod decode;
+pub mod emulate;
 pub mod monitor;

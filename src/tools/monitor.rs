@@ -5,6 +5,7 @@
 mod sse;
 
 use std::io::{self, ErrorKind, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::app::run::{RunError, read_token};
 use crate::conbus::{Splitter, describe};
+use crate::config::Config;
 use sse::EventReader;
 
 /// How long a connection and the head of an answer may take.
@@ -49,9 +52,32 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// The daemon that runs with this config.
+    pub fn of_daemon(config: &Config) -> Result<Self, MonitorError> {
+        let http = config.http.as_ref().ok_or(MonitorError::NoDoor)?;
+        let token = http.token_file.as_deref().map(read_token).transpose()?;
+        // What listens everywhere is reached here.
+        let host = match http.listen.ip() {
+            ip if !ip.is_unspecified() => ip.to_string(),
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.to_string(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.to_string(),
+        };
+        Ok(Self::Daemon { host, port: http.listen.port(), token })
+    }
+}
+
 /// Why there is nothing more to show.
 #[derive(Debug, thiserror::Error)]
 pub enum MonitorError {
+    /// The daemon has no HTTP door.
+    #[error(
+        "the config has no `[http]`, so the daemon cannot be asked; add it, or name a gateway with `--gateway`"
+    )]
+    NoDoor,
+    /// The token of the door cannot be read.
+    #[error("{0}")]
+    Unreadable(#[from] RunError),
     /// The gateway could not be dialled.
     #[error(
         "gateway `{address}` cannot be reached: {why}; check the address, and that no other program holds its one connection"

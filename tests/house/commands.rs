@@ -1,7 +1,7 @@
 //! What writers are told, and what reaches the bus.
 
 use conbusd::actors::now;
-use conbusd::conbus::Percent;
+use conbusd::conbus::{ActionTable, Percent};
 use conbusd::emulator::{DirectSwitching, Dose, Fault, FaultKind};
 use conbusd::policy::switch::{Cause, Target, Until};
 use conbusd::policy::{BusError, Freshness, Origin};
@@ -176,5 +176,28 @@ fn stopping_answers_every_writer_and_still_sends_what_was_taken() {
         pass(ms(100)).await;
         assert_eq!(truth(&house, 1, 0), 100);
         assert_eq!(house.emulator().counters().connections_open, 0, "the socket is closed");
+    });
+}
+
+#[test]
+fn a_module_that_refuses_is_switched_by_its_configured_event() {
+    in_virtual_time(async {
+        let config = "[[gateway]]\nid = \"home\"\naddress = \"emulator\"\n\
+             [[module]]\nserial = \"0012345001\"\ntype = \"XP24\"\nlink = 4\n\
+             [[accessory]]\nid = \"lamp\"\nname = \"Lamp\"\nkind = \"light\"\nmodule = \"0012345001\"\noutput = 1\n\
+             on = \"E02L04I01\"\noff = \"E02L04I05\"\n";
+        let house = crate::support::house_with(config.into())
+            .emulated(|setup| {
+                setup.modules[0].direct_switching = DirectSwitching::Refused;
+                let entries = ["CP20 4 1 > 2 ON", "CP20 4 5 > 2 OFF"].map(|entry| entry.parse().unwrap());
+                setup.modules[0].table = ActionTable::from_entries(&entries).unwrap();
+            })
+            .warm()
+            .await;
+        assert_eq!(house.switch(0, true).await.unwrap().on, Some(true));
+        assert_eq!(truth(&house, 1, 1), 100);
+        assert_eq!(house.switch(0, false).await.unwrap().on, Some(false));
+        assert_eq!(house.sent("<S0012345001F27D01ABFG>") + house.sent("<S0012345001F27D01AAFH>"), 1);
+        house.finish().await;
     });
 }

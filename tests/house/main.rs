@@ -5,6 +5,7 @@
 
 mod commands;
 mod links;
+mod quiet;
 mod reads;
 mod storms;
 mod support;

@@ -155,11 +155,6 @@ impl Builder {
         self
     }
 
-    pub(crate) fn timing(mut self, timing: Timing) -> Self {
-        self.timing = timing;
-        self
-    }
-
     /// Changes the emulated house before it is switched on.
     pub(crate) fn emulated(mut self, change: impl Fn(&mut HouseSetup) + 'static) -> Self {
         self.change = Box::new(change);
@@ -179,7 +174,7 @@ impl Builder {
             let modules = config.modules.iter().filter(|module| module.gateway == gateway);
             let modules =
                 modules.map(|module| ModuleSetup::new(module.serial, module.module_type, module.link));
-            let mut setup = HouseSetup::new(modules.collect()).with_timing(self.timing.clone());
+            let mut setup = HouseSetup::new(modules.collect()).with_timing(self.timing);
             (self.change)(&mut setup);
             let emulator = Emulator::new(setup);
             emulator.gateway_up(up);
@@ -195,7 +190,7 @@ impl Builder {
             telegrams: vec![probe.recipient()],
             buttons: vec![],
         };
-        let app = assemble(&config, dials, audience, 1);
+        let app = assemble(&config, dials, &audience, 1);
         House { emulators, app, told, dials: dials_made }
     }
 
@@ -274,10 +269,6 @@ impl House {
 
     pub(crate) async fn cache(&self, counter: &str) -> u64 {
         ask(&self.app.cache, Observe, seconds(1)).await.unwrap()[counter].as_u64().unwrap()
-    }
-
-    pub(crate) async fn connection(&self, counter: &str) -> serde_json::Value {
-        ask(&self.app.connections[0], Observe, seconds(1)).await.unwrap()[counter].clone()
     }
 
     /// How often the poller asked for a refresh.

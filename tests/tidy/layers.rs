@@ -18,8 +18,19 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// The plain values of `policy` that a door may name.
-const DOOR_VALUES: &[&str] = &["AccessoryKind", "Moment"];
+/// The plain values of `policy` that a door may name: what messages to and from accessories carry.
+const DOOR_VALUES: &[&str] = &[
+    "AccessoryKind",
+    "AccessoryState",
+    "BusError",
+    "Cause",
+    "Freshness",
+    "Moment",
+    "Origin",
+    "Target",
+    "Until",
+    "Want",
+];
 
 /// Paths with one owner: the path, the files that may name it, and why.
 const OWNED: &[(&str, &str, &[&str], &str)] = &[

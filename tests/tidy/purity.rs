@@ -46,7 +46,7 @@ pub(crate) fn check(source: &Source) -> Vec<Finding> {
         }
         let is_start =
             STARTS.iter().any(|start| named.path == *start || named.path.ends_with(&format!("::{start}")));
-        if may_name_actix(path) && path != "src/app.rs" && !test && is_start {
+        if may_name_actix(path) && !is_wiring(path) && !test && is_start {
             find(format!("`{}`: only app.rs starts actors; take an address", named.path));
         }
     }
@@ -66,13 +66,18 @@ fn may_name_actix(path: &str) -> bool {
     let server_half = path.starts_with("src/doors/")
         && path.matches('/').count() >= 3
         && ["/mod.rs", "/server.rs", "/hub.rs"].iter().any(|file| path.ends_with(file));
-    path.starts_with("src/actors/") || server_half || matches!(path, "src/app.rs" | "src/main.rs")
+    path.starts_with("src/actors/") || server_half || is_wiring(path) || path == "src/main.rs"
+}
+
+/// `app.rs` and its parts.
+fn is_wiring(path: &str) -> bool {
+    path == "src/app.rs" || path.starts_with("src/app/")
 }
 
 /// `.start()`: where actix is at home, this starts an actor.
 fn method_starts(source: &Source) -> Vec<Finding> {
     let path = source.path.as_str();
-    if !may_name_actix(path) || path == "src/app.rs" {
+    if !may_name_actix(path) || is_wiring(path) {
         return Vec::new();
     }
     source
@@ -135,6 +140,7 @@ fn actix_and_starting_actors_stay_in_their_places() {
     assert_eq!(findings("src/actors/cache.rs", "fn f() { Cache::new().start(); }"), 1);
     assert_eq!(findings("src/actors/cache.rs", "fn f() { actix::Supervisor::start(|_| Cache); }"), 1);
     assert_eq!(findings("src/actors/cache.rs", "#[cfg(test)] mod tests { fn f() { Cache.start(); } }"), 0);
+    assert_eq!(findings("src/app/doors.rs", "use actix::Actor; fn f() { hub.start(); }"), 0);
     assert_eq!(findings("src/app.rs", "fn f() { Cache::new().start(); Supervisor::start(|_| C); }"), 0);
     assert_eq!(findings("src/emulator/server.rs", "fn f(r: Range<u8>) { clock.start(); }"), 0);
 }

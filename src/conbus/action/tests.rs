@@ -1,3 +1,5 @@
+//! Claims about action-table entries.
+
 use proptest::prelude::*;
 
 use super::*;

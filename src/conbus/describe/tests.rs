@@ -1,3 +1,5 @@
+//! Claims about what people and programs are shown of a telegram.
+
 use super::*;
 use crate::conbus::Splitter;
 
@@ -21,7 +23,10 @@ fn framed(payload: &str) -> String {
 fn an_event_is_described_field_by_field() {
     assert_eq!(
         serde_json::to_string(&described("<E07L06I80MAE>")).unwrap(),
-        r#"{"telegram":"<E07L06I80MAE>","kind":"event","valid":true,"why":null,"module_type":7,"link":6,"input":80,"edge":"make","meaning":"output 0 on"}"#
+        concat!(
+            r#"{"telegram":"<E07L06I80MAE>","kind":"event","valid":true,"why":null,"#,
+            r#""module_type":7,"link":6,"input":80,"edge":"make","meaning":"output 0 on"}"#
+        )
     );
 }
 
@@ -29,7 +34,11 @@ fn an_event_is_described_field_by_field() {
 fn a_reply_is_described_field_by_field() {
     assert_eq!(
         serde_json::to_string(&described("<R0020012521F02D18+26,0§CIL>")).unwrap(),
-        r#"{"telegram":"<R0020012521F02D18+26,0§CIL>","kind":"reply","valid":true,"why":null,"serial":"0020012521","function":"02","datapoint":"18","data":"18+26,0§C","meaning":"temperature: 26.0 °C"}"#
+        concat!(
+            r#"{"telegram":"<R0020012521F02D18+26,0§CIL>","kind":"reply","valid":true,"why":null,"#,
+            r#""serial":"0020012521","function":"02","datapoint":"18","data":"18+26,0§C","#,
+            r#""meaning":"temperature: 26.0 °C"}"#
+        )
     );
 }
 

@@ -1,3 +1,5 @@
+//! Claims about the tables of single module types.
+
 use proptest::prelude::*;
 
 use super::*;

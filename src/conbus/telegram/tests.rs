@@ -1,3 +1,5 @@
+//! Claims about the four telegram forms.
+
 use proptest::prelude::*;
 
 use super::*;

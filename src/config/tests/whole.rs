@@ -198,7 +198,8 @@ proptest! {
     #[test]
     fn any_text_that_looks_like_a_config_is_answered(
         lines in prop::collection::vec(
-            "(\\[\\[?(cache|module|gateway|http|x)\\]?\\]?|(ttl|serial|pin|link|id|x|listen) ?=? ?(\"[^\r]{0,12}\"?|[0-9.:e-]{0,8}|\\[|\\{|true|'''|\"\"\"){0,2}|\\PC{0,8}|#.{0,4})\r?",
+            "(\\[\\[?(cache|module|gateway|http|x)\\]?\\]?|(ttl|serial|pin|link|id|x|listen) ?=? ?\
+             (\"[^\r]{0,12}\"?|[0-9.:e-]{0,8}|\\[|\\{|true|'''|\"\"\"){0,2}|\\PC{0,8}|#.{0,4})\r?",
             0..12,
         )
     ) {

@@ -127,6 +127,9 @@ pub enum OpenError {
         /// How that shows.
         why: String,
     },
+    /// There is no `[homekit]` section.
+    #[error("the HomeKit door is closed: the config has no [homekit] section")]
+    Closed,
     /// An address cannot be listened on.
     #[error("cannot listen on `{address}` for HomeKit: {cause}")]
     Listen {

@@ -47,17 +47,26 @@ pub type LookAtModules = Box<dyn Fn() -> LocalBoxFuture<'static, Option<Json>>>;
 pub struct Door {
     hall: Rc<RefCell<Hall>>,
     vault: FileVault,
-    listen: SocketAddr,
     scope: Scope,
     is_new: bool,
+    listeners: Vec<TcpListener>,
     announcer: Option<Rc<Announcer>>,
     tasks: Vec<JoinHandle<()>>,
-    addresses: Vec<SocketAddr>,
 }
 
 impl Door {
-    /// Reads what was kept, or begins anew; nothing is open yet.
-    pub fn prepare(plan: HomeKitPlan) -> Result<Self, OpenError> {
+    /// Reads what was kept, or begins anew, and takes the ports; nobody is let in yet.
+    pub async fn prepare(plan: HomeKitPlan) -> Result<Self, OpenError> {
+        let first = plan.listen;
+        let mut door = Self::prepare_closed(plan)?;
+        for bridge in 0..door.hall.borrow().bridge_count() {
+            door.listeners.push(listen(first, bridge).await?);
+        }
+        Ok(door)
+    }
+
+    /// The same without the ports: for who only wants to know.
+    pub fn prepare_closed(plan: HomeKitPlan) -> Result<Self, OpenError> {
         let vault = FileVault(plan.store.clone());
         let text = vault.load().map_err(|cause| OpenError::Store { path: plan.store.clone(), cause })?;
         let is_new = text.is_none();
@@ -78,12 +87,11 @@ impl Door {
         Ok(Self {
             hall: Rc::new(RefCell::new(hall)),
             vault,
-            listen: plan.listen,
             scope: Scope::new(plan.listen.ip(), plan.interface, plan.advertise),
             is_new,
+            listeners: Vec::new(),
             announcer: None,
             tasks: Vec::new(),
-            addresses: Vec::new(),
         })
     }
 
@@ -97,49 +105,26 @@ impl Door {
         self.is_new
     }
 
-    /// Where each bridge listens.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
     /// What an owner needs to pair each bridge: for a terminal, never for a log.
     pub fn setup_text(&self) -> String {
         setup_text(&self.hall.borrow())
     }
 
-    /// Opens: `addrs` in the order of the accessories of the plan.
-    pub async fn open(&mut self, addrs: Vec<LampAddr>, modules: LookAtModules) -> Result<(), OpenError> {
+    /// Lets controllers in: `addrs` in the order of the accessories of the plan.
+    pub fn serve(&mut self, addrs: Vec<LampAddr>, modules: LookAtModules) {
         let keeper = Keeper::new(Box::new(FileVault(self.vault.0.clone())));
         self.hall.borrow_mut().open(addrs, keeper);
         self.announcer = Announcer::new(self.scope.clone()).map(Rc::new);
-        for bridge in 0..self.hall.borrow().bridge_count() {
-            let address = self.address_of(bridge)?;
-            let listen = |cause| OpenError::Listen { address, cause };
-            let listener = TcpListener::bind(address).await.map_err(listen)?;
-            let address = listener.local_addr().map_err(listen)?;
-            info!(target: "homekit", "open bridge={} address={address}", self.hall.borrow().bridge_name(bridge));
-            self.addresses.push(address);
-            self.tasks.push(tokio::task::spawn_local(accept(listener, self.hall.clone(), bridge)));
-            if let Some(announcer) = self.announcer.clone() {
+        for (bridge, listener) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
+            let name = self.hall.borrow().bridge_name(bridge);
+            if let (Ok(address), Some(announcer)) = (listener.local_addr(), self.announcer.clone()) {
+                info!(target: "homekit", "open bridge={name:?} address={address}");
                 let announced = announcer.announce(self.hall.clone(), bridge, address);
                 self.tasks.push(tokio::task::spawn_local(announced));
             }
+            self.tasks.push(tokio::task::spawn_local(accept(listener, self.hall.clone(), bridge)));
         }
         self.tasks.push(tokio::task::spawn_local(upkeep(self.hall.clone(), modules)));
-        Ok(())
-    }
-
-    /// Consecutive ports; a free one each when the first is free to choose.
-    fn address_of(&self, bridge: usize) -> Result<SocketAddr, OpenError> {
-        let mut address = self.listen;
-        if address.port() != 0 {
-            let port = u16::try_from(bridge).ok().and_then(|offset| address.port().checked_add(offset));
-            address.set_port(port.ok_or_else(|| OpenError::Listen {
-                address,
-                cause: io::Error::other("no port is left for the next bridge"),
-            })?);
-        }
-        Ok(address)
     }
 
     /// Closes: no new connections, the sessions finish their answers, the announcement is taken back.
@@ -160,6 +145,19 @@ impl Door {
             warn!(target: "homekit", "closed before every session had ended");
         }
     }
+}
+
+/// Takes the port of a bridge: consecutive ones, or any free one each when the first is free to choose.
+async fn listen(first: SocketAddr, bridge: usize) -> Result<TcpListener, OpenError> {
+    let mut address = first;
+    if first.port() != 0 {
+        let port = u16::try_from(bridge).ok().and_then(|offset| first.port().checked_add(offset));
+        address.set_port(port.ok_or_else(|| OpenError::Listen {
+            address,
+            cause: io::Error::other("no port is left for the next bridge"),
+        })?);
+    }
+    TcpListener::bind(address).await.map_err(|cause| OpenError::Listen { address, cause })
 }
 
 /// The setup codes of all bridges, as text and as pictures.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::conbus::{Percent, Point, SerialNumber, Telegram};
+use crate::conbus::{ActionTable, Edge, Percent, Point, SerialNumber, Telegram};
 
-use super::super::bus::Author;
+use super::super::bus::{Author, Transmission};
 use super::super::faults::Fault;
 use super::super::gateway::Ending;
 use super::super::module::{Module, Utterance};
@@ -21,8 +21,14 @@ impl House {
         self.touch(now, point.serial, |module| module.set_level(point.output, level));
     }
 
+    /// Somebody presses or releases an input of a module's own, a panel's button among them.
+    pub fn input(&mut self, now: Duration, serial: SerialNumber, input: u8, edge: Edge) {
+        self.touch(now, serial, |module| module.input(now, input, edge));
+    }
+
     /// A module restarts: its outputs stay and it reports all of them.
     pub fn restart(&mut self, now: Duration, serial: SerialNumber) {
+        self.faults.count("restart");
         let later = now + self.timing.restart;
         self.touch(now, serial, |module| {
             module.restart(later);
@@ -32,6 +38,7 @@ impl House {
 
     /// A module repeats its last reply so often, until D10 has been read so many times (protocol reference 7.5).
     pub fn storm(&mut self, now: Duration, serial: SerialNumber, per_second: u32, reads_to_end: u32) {
+        self.faults.count("storm");
         self.touch(now, serial, |module| {
             module.start_storm(now, per_second, reads_to_end);
             Vec::new()
@@ -54,6 +61,36 @@ impl House {
         });
     }
 
+    /// Gives a module another action table, as if somebody had written it with another tool.
+    pub fn set_table(&mut self, now: Duration, serial: SerialNumber, table: ActionTable) {
+        self.touch(now, serial, |module| {
+            module.set_table(table);
+            Vec::new()
+        });
+    }
+
+    /// Sets what every answer of a module takes longer than usual.
+    pub fn set_latency(&mut self, now: Duration, serial: SerialNumber, latency: Duration) {
+        self.touch(now, serial, |module| {
+            module.set_latency(latency);
+            Vec::new()
+        });
+    }
+
+    /// Sends bytes to the client that no module has said.
+    pub fn noise(&mut self, now: Duration, bytes: &[u8]) {
+        self.advance(now);
+        self.faults.count("noise");
+        let noise =
+            Transmission { author: Author::Stranger, bytes: bytes.to_vec(), telegram: None, depth: 0 };
+        self.deliver(now, &noise);
+    }
+
+    /// Sends the client at most so many bytes at once, a millisecond apart; 0 is as many as there are.
+    pub fn set_segment_bytes(&mut self, most: usize) {
+        self.gateway.set_segment_bytes(most);
+    }
+
     fn touch(
         &mut self,
         now: Duration,
@@ -64,7 +101,7 @@ impl House {
         if let Some(place) = self.place(serial) {
             let said = verb(&mut self.modules[place]);
             if !self.silent(place) {
-                self.speak(now, place, said);
+                self.speak(now, place, said, 0);
             }
         }
         self.advance(now);
@@ -77,7 +114,7 @@ impl House {
         if let Telegram::System(request) = &telegram {
             self.ask(now, request.clone());
         }
-        let transmission = self.plain(Author::Stranger, telegram);
+        let transmission = self.plain(Author::Stranger, telegram, 0);
         let takes = self.timing.on_the_bus(transmission.bytes.len());
         self.bus.offer(now, takes, transmission);
         self.advance(now);
@@ -88,6 +125,7 @@ impl House {
     /// Ends the client's connection.
     pub fn drop_client(&mut self, now: Duration, how: Ending) {
         self.advance(now);
+        self.faults.count("disconnect");
         self.gateway.drop_client(how);
     }
 

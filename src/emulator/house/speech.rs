@@ -13,15 +13,21 @@ use super::{House, Job};
 
 impl House {
     /// A module says these things one after the other, each when it is time.
-    pub(super) fn speak(&mut self, now: Duration, place: usize, said: Vec<Utterance>) {
+    pub(super) fn speak(&mut self, now: Duration, place: usize, said: Vec<Utterance>, depth: u8) {
         let serial = self.modules[place].serial();
         let bridge = self.is_bridge(place);
         let mut last_end = None;
         for Utterance { telegram, pace: after } in said {
             let fate = self.faults.fate(&telegram, serial);
-            let mut transmission = self.plain(Author::Module(place), telegram);
+            let mut transmission = self.plain(Author::Module(place), telegram, depth);
             let takes = self.timing.on_the_bus(transmission.bytes.len());
-            let ready = self.ready(now, place, after, last_end, takes) + fate.later;
+            let mut ready = self.ready(now, place, after, last_end, takes);
+            if matches!(after, Pace::Report | Pace::Dump) {
+                // A module tells what happened in the order in which it happened.
+                ready = ready.max(self.reported[place]);
+                self.reported[place] = ready;
+            }
+            ready += fate.later;
             last_end = Some(ready + takes);
             match fate.shape {
                 Shape::Whole => {}
@@ -34,7 +40,9 @@ impl House {
             }
             for _ in 0..=u8::from(fate.doubled) {
                 let transmission = transmission.clone();
-                if bridge || after == Pace::Storm {
+                if self.bus.is_full() {
+                    self.ledger.counters.telegrams_dropped += 1;
+                } else if bridge || after == Pace::Storm {
                     self.at(ready, Job::Deliver(transmission));
                 } else if fate.reordered {
                     self.bus.hold(ready, takes, transmission);
@@ -62,10 +70,12 @@ impl House {
                     .saturating_sub(timing.report_jitter + takes);
                 return last_end.unwrap_or(now) + delay;
             }
+            Pace::Next => return last_end.unwrap_or(now),
             Pace::Dump => return last_end.unwrap_or(now) + timing.dump_gap,
             Pace::Answer => Duration::ZERO,
             Pace::Command => timing.command,
             Pace::Write => timing.write,
+            Pace::Flash => timing.flash,
         };
         let jitter = self.up_to(timing.jitter);
         if self.is_bridge(place) {
@@ -79,12 +89,12 @@ impl House {
         Duration::from_micros(self.chance.u64(0..=most))
     }
 
-    pub(super) fn plain(&self, author: Author, telegram: Telegram) -> Transmission {
+    pub(super) fn plain(&self, author: Author, telegram: Telegram, depth: u8) -> Transmission {
         let mut bytes = telegram.to_bytes();
         if self.dialect == Dialect::Peer {
             bytes.push(b'\n');
         }
-        Transmission { author, bytes, telegram: Some(telegram) }
+        Transmission { author, bytes, telegram: Some(telegram), depth }
     }
 
     pub(super) fn deliver(&mut self, now: Duration, transmission: &Transmission) {
@@ -105,7 +115,7 @@ impl House {
             spoil(&mut bytes);
         }
         let takes = self.timing.on_the_bus(bytes.len());
-        let noise = Transmission { author: Author::Module(place), bytes, telegram: None };
+        let noise = Transmission { author: Author::Module(place), bytes, telegram: None, depth: 0 };
         self.bus.offer(when + self.timing.turnaround, takes, noise);
     }
 }

@@ -126,3 +126,36 @@ fn a_black_hole_takes_bytes_and_gives_none() {
     visit.turn(RELAY, 0, true);
     assert_eq!(visit.texts(MS), [""; 0]);
 }
+
+#[test]
+fn a_dimmer_puts_its_type_code_before_the_bitmap_now_and_then() {
+    let mut visit = Visit::quick(setup());
+    visit.house.fault(Fault::on(serial(DIMMER), FaultKind::TypeCodePrefix, Dose::Next(1)));
+    assert_eq!(visit.say(&format!("S{DIMMER}F02D10")), format!("R{DIMMER}F02D1000"));
+    assert_eq!(visit.say(&format!("S{DIMMER}F02D12")), format!("R{DIMMER}F02D1235xxxxx000"));
+    assert_eq!(visit.say(&format!("S{DIMMER}F02D12")), format!("R{DIMMER}F02D12xxxxx000"));
+    assert_eq!(visit.house.counters().faults["type_code_prefix"], 1);
+}
+
+#[test]
+fn a_slow_module_is_slow_and_the_others_are_not() {
+    let mut visit = Visit::new(setup());
+    visit.house.set_latency(visit.now, serial(RELAY), 500 * MS);
+    visit.say(&format!("S{RELAY}F02D12"));
+    visit.say(&format!("S{DIMMER}F02D12"));
+    let seen = visit.wait(700 * MS);
+    assert!(seen[0].1.starts_with(&format!("R{DIMMER}")) && seen[0].0 < 80, "{seen:?}");
+    assert!(seen[1].1.starts_with(&format!("R{RELAY}")) && seen[1].0 > 540, "{seen:?}");
+}
+
+#[test]
+fn accidents_are_counted_like_faults() {
+    let mut visit = Visit::quick(setup());
+    visit.house.noise(MS, b"<R00<E0");
+    assert_eq!(visit.raw(b""), "<R00<E0");
+    visit.house.restart(MS, serial(RELAY));
+    visit.house.storm(MS, serial(DIMMER), 2, 1);
+    visit.house.drop_client(MS, Ending::Rst);
+    let faults = visit.house.counters().faults;
+    assert_eq!(["noise", "restart", "storm", "disconnect"].map(|name| faults[name]), [1; 4]);
+}

@@ -1,9 +1,12 @@
 //! Claims about the house, on made-up time and without a runtime.
 
+mod actions;
 mod bus;
 mod clients;
 mod faults;
 mod modules;
+mod properties;
+mod tables;
 
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Claims about what telegrams mean in a house.
+
 use super::*;
 use crate::conbus::{Command, Piece, Splitter};
 

@@ -263,16 +263,16 @@ fn a_storming_module_is_left_alone_and_read_at_once_when_released() {
 #[test]
 fn a_stopped_or_disabled_schedule_asks_for_nothing() {
     let mut bench = Bench::new(plan(), vec![relay(1)]);
-    bench.schedule.stop();
+    bench.schedule.pause();
     bench.schedule.link_up(HOME, at(0));
     bench.run(5_000);
     assert_eq!(bench.turns, []);
-    bench.schedule.start();
+    bench.schedule.resume();
     bench.run(10);
     assert_eq!(bench.turns, [(5_000, 1, true)], "the first read was only put off");
 
     let mut bench = Bench::new(SchedulePlan { enabled: false, ..plan() }, vec![relay(1)]);
-    bench.schedule.start();
+    bench.schedule.resume();
     bench.schedule.link_up(HOME, at(0));
     bench.used(1);
     bench.run(60_000);

@@ -1,3 +1,5 @@
+//! Claims about what is known, how far it can be trusted, and what is asked for.
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -288,7 +290,10 @@ fn the_least_recently_read_output_is_forgotten_but_not_its_fence() {
     bench.report(point(1, 0), true, 1000);
     bench.report(point(1, 1), true, 1001);
     bench.now(point(1, 0), Want::Any, 1002);
+    bench.effects.clear();
     bench.report(point(1, 2), true, 1003);
+    let told = Effect::Changed { point: point(1, 1), reading: Reading::UNKNOWN };
+    assert!(bench.effects.contains(&told), "who shows it must not show it as fresh for ever");
     assert_eq!((bench.store.len(), bench.store.counters().evictions), (2, 1));
     assert_eq!(bench.store.peek(point(1, 1), ms(1004)), Reading::UNKNOWN);
     bench.see(point(1, 1), PointValue::On(false), Basis::Reply { asked: None }, 1050);

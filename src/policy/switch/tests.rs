@@ -1,3 +1,5 @@
+//! Claims about wishes, confirmations and giving up.
+
 use super::*;
 use crate::conbus::OutputIndex;
 
@@ -12,6 +14,9 @@ fn output() -> OutputIndex {
 fn percent(n: u8) -> Percent {
     Percent::new(n).unwrap()
 }
+
+/// On and brightness of an answer.
+type Shown = Result<(Option<bool>, Option<u8>), BusError>;
 
 struct Bench {
     switch: Switch,
@@ -88,7 +93,7 @@ impl Bench {
         effects.into_iter().filter(|effect| !matches!(effect, Effect::Changed(..))).collect()
     }
 
-    fn answers(&mut self) -> Vec<(Asker, Result<(Option<bool>, Option<u8>), BusError>)> {
+    fn answers(&mut self) -> Vec<(Asker, Shown)> {
         let answers = self.doings().into_iter().filter_map(|effect| match effect {
             Effect::Answer(asker, outcome) => {
                 Some((asker, outcome.map(|state| (state.on, state.brightness.map(Percent::get)))))
@@ -196,6 +201,21 @@ fn a_wish_that_nothing_confirms_is_dropped_and_the_old_value_is_stale() {
     assert_eq!(doings, [Effect::Answer(asker, Err(BusError::TimedOut)), Effect::Reread]);
     bench.see(false, None, 6000);
     assert_eq!(bench.switch.state().freshness, Freshness::Fresh);
+}
+
+#[test]
+fn a_row_of_newer_wishes_does_not_make_the_first_writer_wait_for_ever() {
+    let mut bench = Bench::relay();
+    let first = bench.on(true, 1_000);
+    let second = bench.on(false, 4_000);
+    assert_eq!(bench.switch.next_due(), Some(ms(5_900)));
+    bench.due(5_900);
+    let answers = bench.answers();
+    assert_eq!(answers.len(), 1);
+    assert_eq!((answers[0].0, answers[0].1), (first, Err(BusError::TimedOut)));
+    assert!(bench.switch.is_pending());
+    bench.due(8_900);
+    assert_eq!(bench.answers().iter().map(|answer| answer.0).collect::<Vec<_>>(), [second]);
 }
 
 #[test]

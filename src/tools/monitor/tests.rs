@@ -1,3 +1,5 @@
+//! Claims about the monitor.
+
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;

@@ -2,13 +2,11 @@
 
 use crate::conbus::{Bitmap, Category, Datapoint, Levels, ModuleType, OutputIndex, checksum};
 
-use super::{Dialect, module::Module};
+use super::super::Dialect;
+use super::Module;
 
 /// What a module answers that does not have a datapoint.
 const UNSUPPORTED: &[u8] = b"??";
-
-/// The bytes of an empty table, 96 entries of five.
-const EMPTY_TABLE: [u8; 480] = [0; 480];
 
 /// The datapoint that a code means to the firmware: the low halves of both characters (protocol reference 2).
 fn masked(code: [u8; 2]) -> u8 {
@@ -26,6 +24,9 @@ pub(super) fn value(module: &Module, code: [u8; 2], rest: &[u8]) -> Vec<u8> {
     let Some(datapoint) = (code <= 25).then(|| Datapoint::from_wire(digits(code))).flatten() else {
         return UNSUPPORTED.to_vec();
     };
+    if let Some(given) = module.setup().answers.get(&code) {
+        return given.clone();
+    }
     let module_type = module.module_type();
     match datapoint {
         Datapoint::TYPE_NAME => type_name(module_type),
@@ -45,6 +46,8 @@ pub(super) fn value(module: &Module, code: [u8; 2], rest: &[u8]) -> Vec<u8> {
         Datapoint::TEMPERATURE => temperature(module),
         Datapoint::AUTO_REPORT => if module.setup().auto_report { b"PP" } else { b"AA" }.to_vec(),
         Datapoint::FIRMWARE_CRC => firmware_crc(module),
+        Datapoint::TABLE_CRC if module.has_table() => module.table_crc().to_vec(),
+        Datapoint::SECOND_TABLE_CRC if module.has_table() => Module::second_table_crc().to_vec(),
         _ if module_type.is_actor() => actor_value(module, datapoint, rest),
         _ => UNSUPPORTED.to_vec(),
     }
@@ -56,7 +59,6 @@ fn actor_value(module: &Module, datapoint: Datapoint, rest: &[u8]) -> Vec<u8> {
     let metered = module_type != ModuleType::XP33LED;
     match datapoint {
         Datapoint::OUTPUTS => outputs(module),
-        Datapoint::TABLE_CRC | Datapoint::SECOND_TABLE_CRC => checksum::crc32_letters(&EMPTY_TABLE).to_vec(),
         Datapoint::LEVELS => levels(module),
         Datapoint::HOURS if metered => channels(module_type, "000[H]"),
         Datapoint::ENERGY if metered => channels(module_type, "00000[NA]"),

@@ -1,0 +1,129 @@
+//! Opens the configured doors and hands them what they may know: accessories, and pictures of the actors.
+
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use log::warn;
+use tokio::net::TcpListener;
+
+use super::homekit::HomeKitBefore;
+use super::run::{RunError, listen, read_token};
+use super::{App, Audience};
+use crate::config::Config;
+use crate::doors::homekit;
+use crate::doors::http::{self, AccessoryCard, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+
+/// How long requests that are being answered may take when the daemon stops.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Doors that listen and hear facts, before the accessories exist.
+pub(super) struct Doors {
+    http: Option<HttpBefore>,
+    homekit: Option<HomeKitBefore>,
+}
+
+struct HttpBefore {
+    plan: HttpPlan,
+    listener: TcpListener,
+    hub: Addr<Hub>,
+    feed: Feed,
+}
+
+/// Doors that serve.
+pub(super) struct OpenDoors {
+    http: Option<Door>,
+    homekit: Option<homekit::Door>,
+}
+
+impl Doors {
+    /// Takes the addresses: what cannot be listened on is told before anything is dialled.
+    pub(super) async fn open(config: &Config) -> Result<Self, RunError> {
+        for (section, is_there) in [("mqtt", config.mqtt.is_some()), ("mux", config.mux.is_some())] {
+            if is_there {
+                warn!(target: "app", "this version has no such door yet, it stays closed section=[{section}]");
+            }
+        }
+        let homekit = HomeKitBefore::open(config).await?;
+        let Some(plan) = &config.http else { return Ok(Self { http: None, homekit }) };
+        let token = plan.token_file.as_deref().map(read_token).transpose()?;
+        let listener = listen(&plan.listen.to_string(), "the HTTP door").await?;
+        let (hub, feed) = http::hub();
+        let plan = HttpPlan {
+            listen: listener.local_addr().unwrap_or(plan.listen),
+            token: token.map(Token::new),
+            name: config.service.name.clone(),
+            limits: Limits::default(),
+        };
+        Ok(Self { http: Some(HttpBefore { plan, listener, hub: hub.start(), feed }), homekit })
+    }
+
+    /// Who wants to hear facts.
+    pub(super) fn audience(&self) -> Audience {
+        let mut audience = Audience::default();
+        if let Some(http) = &self.http {
+            audience.accessories.push(http.hub.clone().recipient());
+            audience.links.push(http.hub.clone().recipient());
+            audience.telegrams.push(http.hub.clone().recipient());
+        }
+        audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone()));
+        audience
+    }
+
+    /// Lets clients in.
+    pub(super) fn serve(self, config: &Config, app: &App) -> OpenDoors {
+        let http = self.http.map(|http| {
+            let house = house(config, app, &http.hub);
+            http::serve(http.plan, http.listener, house, http.feed)
+        });
+        OpenDoors { http, homekit: self.homekit.map(|homekit| homekit.serve(app)) }
+    }
+}
+
+fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
+    let cards = config.accessories.iter().zip(&app.accessories);
+    let gateways = config.gateways.iter().zip(&app.connections).zip(&app.listeners);
+    House {
+        accessories: cards
+            .map(|(accessory, addr)| AccessoryCard {
+                id: accessory.id.clone(),
+                name: accessory.name.clone(),
+                room: accessory.room.clone(),
+                kind: accessory.kind,
+                point: accessory.point,
+                addr: addr.clone(),
+            })
+            .collect(),
+        gateways: gateways
+            .map(|((gateway, connection), listener)| GatewayCard {
+                id: gateway.id.clone(),
+                address: gateway.address.to_string(),
+                connection: connection.clone().into(),
+                listener: listener.clone().into(),
+            })
+            .collect(),
+        cache: app.cache.clone().into(),
+        poller: app.poller.clone().into(),
+        hub: hub.clone().into(),
+    }
+}
+
+impl OpenDoors {
+    /// Whoever asks from now on is told that the daemon is stopping.
+    pub(super) fn refuse(&self) {
+        if let Some(http) = &self.http {
+            http.refuse();
+        }
+    }
+
+    /// Lets what is being answered end, then closes.
+    pub(super) async fn close(self) {
+        if let Some(mut homekit) = self.homekit {
+            homekit.close().await;
+        }
+        if let Some(http) = self.http
+            && http.drain(CLOSE_WITHIN).await.is_err()
+        {
+            warn!(target: "http", "requests were cut off after={CLOSE_WITHIN:?}");
+        }
+    }
+}

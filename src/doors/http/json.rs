@@ -1,0 +1,191 @@
+//! The objects of the contract and their bytes. Pure.
+
+use axum::body::Bytes;
+use serde::Serialize;
+
+use super::translate::Fault;
+use crate::actors::events::{Direction, LinkState};
+use crate::conbus::{Description, OutputIndex, Percent, Point, SerialNumber};
+use crate::policy::switch::AccessoryState;
+use crate::policy::{AccessoryKind, Freshness, Moment, Origin};
+
+/// What of an accessory never changes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Face<'a> {
+    pub id: &'a str,
+    pub name: &'a str,
+    pub room: &'a str,
+    pub kind: AccessoryKind,
+    pub point: Point,
+}
+
+/// An accessory as clients see it.
+#[derive(Serialize)]
+pub(super) struct AccessoryObject<'a> {
+    id: &'a str,
+    name: &'a str,
+    room: &'a str,
+    kind: AccessoryKind,
+    module: SerialNumber,
+    output: OutputIndex,
+    on: Option<bool>,
+    brightness: Option<Percent>,
+    freshness: Freshness,
+    age_ms: Option<u64>,
+    origin: Option<Origin>,
+}
+
+impl<'a> AccessoryObject<'a> {
+    /// This accessory in this state; its age counts until `now`.
+    pub(super) fn new(face: Face<'a>, state: &AccessoryState, now: Moment) -> Self {
+        Self {
+            id: face.id,
+            name: face.name,
+            room: face.room,
+            kind: face.kind,
+            module: face.point.serial,
+            output: face.point.output,
+            on: state.on,
+            brightness: state.brightness.filter(|_| face.kind == AccessoryKind::Dimmer),
+            freshness: state.freshness,
+            age_ms: state.observed_at.map(|at| now.since(at).as_millis() as u64),
+            origin: state.origin,
+        }
+    }
+}
+
+/// A change of a link as clients see it.
+#[derive(Serialize)]
+pub(super) struct LinkObject<'a> {
+    pub gateway: &'a str,
+    pub state: LinkState,
+}
+
+/// A telegram as clients see it: the object of `decode`, and where it went by.
+#[derive(Serialize)]
+pub(super) struct TelegramObject<'a> {
+    #[serde(flatten)]
+    pub description: Description,
+    pub gateway: &'a str,
+    pub direction: Direction,
+}
+
+/// How many telegrams a client was too slow for.
+#[derive(Serialize)]
+pub(super) struct LostObject {
+    pub telegrams: u64,
+}
+
+/// The bytes of a value.
+pub(super) fn bytes(value: &impl Serialize) -> Bytes {
+    // A list of some dozen accessories fits without growing.
+    let mut bytes = Vec::with_capacity(4096);
+    serde_json::to_writer(&mut bytes, value).expect("the objects of the contract have only text keys");
+    bytes.into()
+}
+
+/// One server-sent event: JSON has no line breaks, so it is one line.
+pub(super) fn event(name: &str, value: &impl Serialize) -> Bytes {
+    let mut bytes = Vec::with_capacity(512);
+    bytes.extend_from_slice(b"event: ");
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend_from_slice(b"\ndata: ");
+    serde_json::to_writer(&mut bytes, value).expect("the objects of the contract have only text keys");
+    bytes.extend_from_slice(b"\n\n");
+    bytes.into()
+}
+
+/// The body that goes with every error.
+pub(super) fn error(fault: &Fault) -> Bytes {
+    #[derive(Serialize)]
+    struct Outer<'a> {
+        error: Inner<'a>,
+    }
+    #[derive(Serialize)]
+    struct Inner<'a> {
+        code: &'a str,
+        message: &'a str,
+    }
+    bytes(&Outer { error: Inner { code: fault.code, message: &fault.message } })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::conbus::{Telegram, describe_telegram};
+    use crate::policy::BusError;
+
+    fn face(kind: AccessoryKind) -> Face<'static> {
+        let point = Point { serial: "0012345004".parse().unwrap(), output: OutputIndex::new(1).unwrap() };
+        Face { id: "lamp", name: "Lampe \"Süd\"", room: "Salon", kind, point }
+    }
+
+    fn text(bytes: &Bytes) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    const SEEN: AccessoryState = AccessoryState {
+        on: Some(true),
+        brightness: Some(Percent::FULL),
+        freshness: Freshness::Fresh,
+        observed_at: Some(Moment::START),
+        origin: Some(Origin::Report),
+    };
+
+    #[test]
+    fn a_dimmer_has_all_its_fields() {
+        let now = Moment::after_start(Duration::from_micros(1_234_999));
+        let object = bytes(&AccessoryObject::new(face(AccessoryKind::Dimmer), &SEEN, now));
+        assert_eq!(
+            text(&object),
+            r#"{"id":"lamp","name":"Lampe \"Süd\"","room":"Salon","kind":"dimmer","module":"0012345004","output":1,"#
+                .to_owned()
+                + r#""on":true,"brightness":100,"freshness":"fresh","age_ms":1234,"origin":"report"}"#
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_null_and_a_light_has_no_brightness() {
+        let light = bytes(&AccessoryObject::new(face(AccessoryKind::Light), &SEEN, Moment::START));
+        assert!(text(&light).contains(r#""on":true,"brightness":null,"freshness":"fresh","age_ms":0"#));
+        let unknown = AccessoryState {
+            on: None,
+            brightness: None,
+            freshness: Freshness::Unknown,
+            observed_at: None,
+            origin: None,
+        };
+        let object = bytes(&AccessoryObject::new(face(AccessoryKind::Dimmer), &unknown, Moment::START));
+        let end = r#""on":null,"brightness":null,"freshness":"unknown","age_ms":null,"origin":null}"#;
+        assert!(text(&object).ends_with(end), "{}", text(&object));
+    }
+
+    #[test]
+    fn events_are_one_line_of_json() {
+        let link = event("link", &LinkObject { gateway: "home\n", state: LinkState::Dialling });
+        assert_eq!(text(&link), "event: link\ndata: {\"gateway\":\"home\\n\",\"state\":\"dialling\"}\n\n");
+    }
+
+    #[test]
+    fn a_telegram_is_the_decode_object_and_its_way() {
+        let telegram = Telegram::parse_payload(b"E07L06I80M").unwrap();
+        let object = TelegramObject {
+            description: describe_telegram(&telegram),
+            gateway: "home",
+            direction: Direction::Received,
+        };
+        let value: serde_json::Value = serde_json::from_slice(&bytes(&object)).unwrap();
+        assert_eq!(value["telegram"], "<E07L06I80MAE>");
+        assert_eq!(value["kind"], "event");
+        assert_eq!(value["gateway"], "home");
+        assert_eq!(value["direction"], "received");
+    }
+
+    #[test]
+    fn an_error_has_a_code_and_a_message() {
+        let body = error(&Fault::from(BusError::LinkDown));
+        assert_eq!(text(&body), r#"{"error":{"code":"link_down","message":"the gateway is not connected"}}"#);
+    }
+}

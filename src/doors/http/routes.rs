@@ -1,0 +1,343 @@
+//! Which path is answered how: asks the accessories and words what they say.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures_util::StreamExt;
+use futures_util::future::{join, join_all};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::events::Follower;
+use super::gate::ALIVE;
+use super::hub::Feed;
+use super::json::{self, AccessoryObject, Face};
+use super::status::{self, Picture};
+use super::translate::{self, Fault};
+use super::{AccessoryCard, House, Limits};
+use crate::actors::events::{GetState, SetTarget};
+use crate::actors::{ask, now};
+use crate::policy::store::Want;
+use crate::policy::switch::{AccessoryState, Until};
+use crate::policy::{BusError, Freshness};
+
+/// Never waits for the bus; so long may the mailboxes take.
+const LIST_WITHIN: Duration = Duration::from_millis(500);
+
+/// The cache gives up after 3 s, and its answer says more than a time-out here.
+const READ_WITHIN: Duration = Duration::from_millis(3050);
+
+/// The accessory gives up after 4.9 s.
+const WRITE_WITHIN: Duration = Duration::from_millis(4990);
+
+/// An actor that tells nothing of itself for this long is busy.
+const OBSERVE_WITHIN: Duration = Duration::from_millis(200);
+
+/// The largest wish.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// What is read and thrown away of a larger one: a client that is still writing does not see the answer.
+const BODY_BYTES_IGNORED: usize = 1024 * 1024;
+
+/// Who wants what is told to nobody here: every stream shows every change.
+const CLIENT: u64 = 0;
+
+/// How far the end of the door has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// Everybody is welcome.
+    Open,
+    /// Whoever asks is told that the daemon is stopping.
+    Refusing,
+    /// Connections are closed.
+    Closing,
+}
+
+/// Totals of the door.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// Connections there are.
+    pub open: AtomicU64,
+    /// Connections let in.
+    pub connections: AtomicU64,
+    /// Connections closed at once because there were too many.
+    pub refused: AtomicU64,
+    /// Connections that were cut because they were too slow.
+    pub cut: AtomicU64,
+    /// Requests answered.
+    pub requests: AtomicU64,
+    /// Requests turned away with a wrong token.
+    pub wrong_tokens: AtomicU64,
+}
+
+impl Tally {
+    pub(super) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn picture(&self) -> Value {
+        let total = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        json!({
+            "connections": total(&self.open),
+            "connections_total": total(&self.connections),
+            "connections_refused_total": total(&self.refused),
+            "connections_cut_total": total(&self.cut),
+            "requests_total": total(&self.requests),
+            "wrong_tokens_total": total(&self.wrong_tokens),
+        })
+    }
+}
+
+/// Everything that a request may need.
+pub(super) struct Site {
+    pub name: String,
+    pub house: House,
+    pub places: HashMap<String, usize>,
+    pub feed: Feed,
+    pub stage: watch::Receiver<Stage>,
+    pub limits: Limits,
+    pub tally: Tally,
+}
+
+impl AccessoryCard {
+    pub(super) fn face(&self) -> Face<'_> {
+        Face { id: &self.id, name: &self.name, room: &self.room, kind: self.kind, point: self.point }
+    }
+}
+
+impl Site {
+    fn card(&self, id: &str) -> Result<&AccessoryCard, Fault> {
+        let place = self.places.get(id).ok_or_else(|| Fault::unknown_accessory(id))?;
+        Ok(&self.house.accessories[*place])
+    }
+
+    pub(super) fn gateway_name(&self, gateway: usize) -> Option<&str> {
+        self.house.gateways.get(gateway).map(|gateway| gateway.id.as_str())
+    }
+
+    /// What every accessory shows now. One that does not answer shows nothing: the list never waits for it.
+    pub(super) async fn states(&self) -> Result<Vec<AccessoryState>, BusError> {
+        const SILENT: AccessoryState = AccessoryState {
+            on: None,
+            brightness: None,
+            freshness: Freshness::Unknown,
+            observed_at: None,
+            origin: None,
+        };
+        let cards = &self.house.accessories;
+        let answers = cards.iter().map(|card| ask(&card.addr, GetState { max_age: Want::Any }, LIST_WITHIN));
+        let shown = |answer| match answer {
+            Err(BusError::Stopping) => Err(BusError::Stopping),
+            answer => Ok(answer.unwrap_or(SILENT)),
+        };
+        join_all(answers).await.into_iter().map(shown).collect()
+    }
+
+    pub(super) fn list<'a>(&'a self, states: &[AccessoryState]) -> Vec<AccessoryObject<'a>> {
+        let now = now();
+        let pairs = self.house.accessories.iter().zip(states);
+        pairs.map(|(card, state)| AccessoryObject::new(card.face(), state, now)).collect()
+    }
+}
+
+type Shared = State<Arc<Site>>;
+
+/// Every path of the contract.
+pub(super) fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/api/accessories", get(list))
+        .route("/api/accessories/{id}", get(one).put(set))
+        .route("/api/modules", get(modules))
+        .route("/api/status", get(overview))
+        .route("/api/events", get(follow))
+        .route(ALIVE, get(async || text(StatusCode::OK, "alive\n".into())))
+        .route("/readyz", get(ready))
+        .fallback(async |uri: Uri| Fault::unknown_path(uri.path()))
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
+            Fault::wrong_method(method.as_str(), uri.path())
+        })
+        .with_state(site)
+}
+
+async fn list(State(site): Shared) -> Result<Response, Fault> {
+    let states = site.states().await?;
+    Ok(good(json::bytes(&site.list(&states))))
+}
+
+async fn one(
+    State(site): Shared,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Result<Response, Fault> {
+    let asked_at = now();
+    let card = site.card(&known(id)?)?;
+    let max_age = translate::want(uri.query(), asked_at)?;
+    let state = ask(&card.addr, GetState { max_age }, READ_WITHIN).await?;
+    Ok(good(json::bytes(&AccessoryObject::new(card.face(), &state, now()))))
+}
+
+async fn set(
+    State(site): Shared,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Fault> {
+    let body = read(&headers, body, site.limits.body_within).await?;
+    let card = site.card(&known(id)?)?;
+    let target = translate::target(&body, &card.id, card.kind)?;
+    let wish = SetTarget { target, until: Until::Confirmed, client: CLIENT };
+    let state = ask(&card.addr, wish, WRITE_WITHIN).await?;
+    Ok(good(json::bytes(&AccessoryObject::new(card.face(), &state, now()))))
+}
+
+/// A path that is no text names no accessory.
+fn known(id: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
+    id.map(|Path(id)| id).map_err(|_| Fault::unknown_accessory("\u{fffd}"))
+}
+
+async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Vec<u8>, Fault> {
+    let told =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let too_large = || {
+        let message = format!("the body has more than {BODY_BYTES_MAX} bytes");
+        Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    };
+    if told.is_some_and(|length| length > BODY_BYTES_IGNORED) {
+        return Err(too_large());
+    }
+    let mut pieces = body.into_data_stream();
+    let whole = async {
+        let (mut bytes, mut ignored) = (Vec::new(), 0);
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|_| Fault::bad_request("the body broke off"))?;
+            if ignored > 0 || bytes.len() + piece.len() > BODY_BYTES_MAX {
+                ignored += piece.len();
+            } else {
+                bytes.extend_from_slice(&piece);
+            }
+            if ignored > BODY_BYTES_IGNORED {
+                break;
+            }
+        }
+        if ignored > 0 { Err(too_large()) } else { Ok(bytes) }
+    };
+    tokio::time::timeout(within, whole).await.unwrap_or_else(|_| {
+        let message = format!("the body did not come within {} s", within.as_secs_f32());
+        Err(Fault::new(StatusCode::REQUEST_TIMEOUT, "slow_body", message))
+    })
+}
+
+async fn modules(State(site): Shared) -> Result<Response, Fault> {
+    let poller = site.house.poller.look(OBSERVE_WITHIN).await.map_err(|error| match error {
+        // It is not a module that did not answer in time.
+        BusError::TimedOut => BusError::Busy,
+        other => other,
+    })?;
+    let faces: Vec<Face<'_>> = site.house.accessories.iter().map(AccessoryCard::face).collect();
+    Ok(good(json::bytes(&status::modules(poller, &faces))))
+}
+
+async fn overview(State(site): Shared) -> Response {
+    let house = &site.house;
+    let gateways = house
+        .gateways
+        .iter()
+        .map(|gateway| join(gateway.connection.look(OBSERVE_WITHIN), gateway.listener.look(OBSERVE_WITHIN)));
+    let accessories =
+        house.accessories.iter().map(|card| ask(&card.addr, crate::actors::events::Observe, OBSERVE_WITHIN));
+    let singles = join_all([&house.cache, &house.poller, &house.hub].map(|actor| actor.look(OBSERVE_WITHIN)));
+    let (gateways, (accessories, singles)) =
+        join(join_all(gateways), join(join_all(accessories), singles)).await;
+    let mut actors = serde_json::Map::new();
+    let mut note = |name: String, picture: &Picture| actors.insert(name, status::word(picture).into());
+    for (name, picture) in ["cache", "poller", "http"].iter().zip(&singles) {
+        note((*name).into(), picture);
+    }
+    for (card, (connection, listener)) in house.gateways.iter().zip(&gateways) {
+        note(format!("connection/{}", card.id), connection);
+        note(format!("listener/{}", card.id), listener);
+    }
+    for (card, picture) in house.accessories.iter().zip(&accessories) {
+        note(format!("accessory/{}", card.id), picture);
+    }
+    let links = site.feed.links();
+    let gateways =
+        house.gateways.iter().zip(gateways).enumerate().map(|(at, (card, (connection, listener)))| {
+            let link = links.get(&at).copied();
+            status::gateway(&card.id, &card.address, link, connection, listener)
+        });
+    let gateways: Vec<Value> = gateways.collect();
+    let mut singles = singles.into_iter().map(status::shown);
+    let mut single = || singles.next().unwrap_or_default();
+    let (cache, poller, hub) = (single(), status::without_modules(single()), single());
+    good(json::bytes(&json!({
+        "name": site.name,
+        "gateways": gateways,
+        "cache": cache,
+        "poller": poller,
+        "http": {"door": site.tally.picture(), "hub": hub},
+        "actors": actors,
+    })))
+}
+
+async fn follow(State(site): Shared, uri: Uri) -> Result<Response, Fault> {
+    let with_telegrams = translate::with_telegrams(uri.query())?;
+    let body = Follower::new(site, with_telegrams).into_body();
+    let mut response = reply(StatusCode::OK, "text/event-stream", body);
+    // Whatever follows the stream comes on another connection.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    // nginx would keep events back until it has a page full of them.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+async fn ready(State(site): Shared) -> Response {
+    let cache = site.house.cache.look(OBSERVE_WITHIN).await;
+    let links = site.feed.links();
+    let gateways = site.house.gateways.iter().enumerate();
+    let links = gateways.map(|(at, gateway)| (gateway.id.as_str(), links.get(&at).copied()));
+    let (ready, report) = status::readiness(links, &cache);
+    text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, report)
+}
+
+fn good(json: Bytes) -> Response {
+    reply(StatusCode::OK, "application/json", json.into())
+}
+
+fn text(status: StatusCode, lines: String) -> Response {
+    reply(status, "text/plain; charset=utf-8", lines.into())
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let mut response = reply(self.status, "application/json", json::error(&self).into());
+        let more: Option<(HeaderName, &'static str)> = match self.code {
+            "no_token" | "wrong_token" => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            "too_many_failures" => Some((header::RETRY_AFTER, "6")),
+            "stopping" => Some((header::CONNECTION, "close")),
+            _ => None,
+        };
+        if let Some((name, value)) = more {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}

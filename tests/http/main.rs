@@ -1,0 +1,10 @@
+//! Claims about the HTTP door: the whole daemon behind it, the emulated house in memory, real sockets on loopback.
+
+#![allow(clippy::unwrap_used, reason = "a failed test is the only reader")]
+#![allow(missing_docs, reason = "tests are named, not documented")]
+
+mod api;
+mod ending;
+mod events;
+mod hostile;
+mod support;
