@@ -35,6 +35,8 @@ mod setup;
 mod srp;
 mod status;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tlv;
 mod vault;
 mod verify;

@@ -307,6 +307,8 @@ impl Talk {
 
     /// Passes the wishes on; what is not refused at once is accepted.
     async fn set(&self, targets: &BTreeMap<usize, Target>) -> BTreeMap<usize, Status> {
+        let mut outcomes: BTreeMap<usize, Status> =
+            targets.keys().map(|place| (*place, Status::Unreachable)).collect();
         let asks = targets.iter().filter_map(|(place, target)| {
             let addr = self.hall.borrow().addr(*place)?;
             let set = SetTarget { target: *target, until: Until::Accepted, client: self.session };
@@ -315,7 +317,6 @@ impl Talk {
         });
         let asks: Vec<_> = asks.collect();
         let until = tokio::time::Instant::now() + ACCEPT_WITHIN;
-        let mut outcomes = BTreeMap::new();
         for (place, asked) in asks {
             let status = match tokio::time::timeout_at(until, asked).await {
                 Ok(Ok(Err(error))) => Status::from(error),

@@ -8,8 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use super::hall::Hall;
@@ -31,8 +30,13 @@ const STRANGER_WITHIN: Duration = Duration::from_secs(300);
 /// What is read at once.
 const READ_BYTES: usize = 8 * 1024;
 
+/// A way to a controller: a socket, or memory in tests.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Wire for T {}
+
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: TcpStream, hall: Rc<RefCell<Hall>>, bridge: usize) {
+pub(super) async fn serve(stream: impl Wire, hall: Rc<RefCell<Hall>>, bridge: usize) {
     let Some((id, wake)) = hall.borrow_mut().enter(bridge, now()) else { return };
     let talk = Talk::new(hall.clone(), bridge, id);
     let session = Session {
@@ -49,8 +53,8 @@ pub(super) async fn serve(stream: TcpStream, hall: Rc<RefCell<Hall>>, bridge: us
     hall.borrow_mut().leave(id);
 }
 
-struct Session {
-    stream: TcpStream,
+struct Session<W> {
+    stream: W,
     wake: Rc<Notify>,
     talk: Talk,
     inbox: Inbox,
@@ -59,7 +63,7 @@ struct Session {
     request_since: Option<Moment>,
 }
 
-impl Session {
+impl<W: Wire> Session<W> {
     async fn run(mut self, hall: &RefCell<Hall>, id: u64) -> io::Result<()> {
         let mut buffer = vec![0; READ_BYTES];
         loop {
