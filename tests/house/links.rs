@@ -6,7 +6,9 @@ use conbusd::emulator::{Dose, Ending, Fault, FaultKind};
 use conbusd::policy::store::Want;
 use conbusd::policy::{BusError, Freshness};
 
-use crate::support::{house_of_24, in_virtual_time, ms, pass, point, points_of_24, seconds, serial};
+use crate::support::{
+    house_of_24, house_with, in_virtual_time, ms, pass, point, points_of_24, seconds, serial,
+};
 
 #[test]
 fn a_hundred_link_flaps_in_an_hour_never_make_two_sockets_or_a_hasty_dial() {
@@ -108,6 +110,28 @@ fn a_gateway_in_other_hands_is_not_hammered_and_the_house_answers_what_it_knows(
         pass(seconds(70)).await;
         assert_eq!(house.wrong(&points_of_24()).await, []);
         house.finish().await;
+    });
+}
+
+#[test]
+fn stopping_does_not_wait_for_one_silent_gateway_after_the_other() {
+    in_virtual_time(async {
+        let mut config = String::new();
+        for n in 1..=4 {
+            config += &format!("[[gateway]]\nid = \"g{n}\"\naddress = \"emulator\"\n");
+            config += &format!(
+                "[[module]]\nserial = \"{}\"\ntype = \"XP24\"\nlink = 1\ngateway = \"g{n}\"\n",
+                serial(n)
+            );
+        }
+        let house = house_with(config).start();
+        for emulator in &house.emulators {
+            emulator.fault(Fault::everywhere(FaultKind::LostReply, Dose::ALWAYS));
+        }
+        pass(ms(10)).await;
+        let asked = now();
+        house.app.drain().await;
+        assert!(now().since(asked) <= ms(400), "{:?}", now().since(asked));
     });
 }
 
