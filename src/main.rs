@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use actix::System;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use conbusd::app::run;
 use conbusd::config::{self, Config, GatewayAddress};
+use conbusd::emulator::capture::Speed;
 use conbusd::tools::{check, decode, emulate, monitor};
 use log::error;
 
@@ -35,17 +36,7 @@ enum Verb {
     /// Tells every mistake in the config with its place; silent when there is none.
     Check,
     /// Runs the emulated gateway alone, with the modules of the config.
-    Emulator {
-        /// Where it listens.
-        #[arg(long, default_value = "127.0.0.1:10001", value_name = "ADDRESS")]
-        listen: SocketAddr,
-        /// Where it takes orders: wall switches, faults, counters; one JSON object a line.
-        #[arg(long, value_name = "ADDRESS")]
-        control: Option<SocketAddr>,
-        /// Answers at once instead of taking the time that real hardware takes.
-        #[arg(long)]
-        instant: bool,
-    },
+    Emulator(Emulated),
     /// Shows the telegrams of the bus as they go by, decoded.
     Monitor {
         /// A gateway to connect to; without it the running daemon is asked.
@@ -62,6 +53,37 @@ enum Verb {
     },
 }
 
+#[derive(Args)]
+struct Emulated {
+    /// Where it listens.
+    #[arg(long, default_value = "127.0.0.1:10001", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where it takes orders: wall switches, faults, counters; one JSON object a line.
+    #[arg(long, value_name = "ADDRESS")]
+    control: Option<SocketAddr>,
+    /// Answers at once instead of taking the time that real hardware takes.
+    #[arg(long)]
+    instant: bool,
+    /// Has the habits of the emulator of `conson-xp`: line feeds, reversed bits, reports on inputs 00 to 03.
+    #[arg(long)]
+    peer: bool,
+    /// A second client takes over from the first instead of being refused.
+    #[arg(long)]
+    take_over: bool,
+    /// Where its chance comes from: the same seed and the same telegrams give the same house.
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    seed: u64,
+    /// Plays what was heard in a capture instead; a line is `{"t_ms":0,"dir":"RX","telegram":"<E07L06I80BAL>"}`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["control", "check"])]
+    replay: Option<PathBuf>,
+    /// How many times faster than it was.
+    #[arg(long, default_value = "1", value_name = "TIMES", requires = "replay", value_parser = speed)]
+    speed: Speed,
+    /// Sends what was sent in a capture to an emulated house, compares the answers, and ends: 0 when they agree.
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.verb.unwrap_or(Verb::Run) {
@@ -70,11 +92,7 @@ fn main() -> ExitCode {
             System::new().block_on(run::run(&config)).map_err(|failure| failure.to_string())
         }),
         Verb::Check => ExitCode::from(check::run(&arguments.config, &mut io::stderr())),
-        Verb::Emulator { listen, control, instant } => with_config(&arguments.config, |config| {
-            end_on_panic();
-            let plan = emulate::Plan { listen, control, instant };
-            System::new().block_on(emulate::run(&config, &plan)).map_err(|failure| failure.to_string())
-        }),
+        Verb::Emulator(emulated) => emulator(&arguments.config, &emulated),
         Verb::Monitor { gateway: Some((host, port)), json } => {
             log_to_stderr("warn");
             ended(watch(monitor::Source::Gateway { host, port }, json))
@@ -85,6 +103,36 @@ fn main() -> ExitCode {
         }),
         Verb::Decode { file } => ended(decode_file(file)),
     }
+}
+
+fn emulator(config: &Path, emulated: &Emulated) -> ExitCode {
+    if let Some(file) = &emulated.check {
+        return ended(
+            emulate::compare(file, emulated.seed, &mut io::stdout()).map_err(|failure| failure.to_string()),
+        );
+    }
+    if let Some(file) = &emulated.replay {
+        log_to_stderr("info");
+        let played = System::new().block_on(emulate::play(file, emulated.speed, emulated.listen));
+        return ended(played.map_err(|failure| failure.to_string()));
+    }
+    with_config(config, |config| {
+        end_on_panic();
+        let plan = emulate::Plan {
+            listen: emulated.listen,
+            control: emulated.control,
+            instant: emulated.instant,
+            peer: emulated.peer,
+            take_over: emulated.take_over,
+            seed: emulated.seed,
+        };
+        System::new().block_on(emulate::run(&config, &plan)).map_err(|failure| failure.to_string())
+    })
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
+    let times = text.parse().ok().and_then(Speed::new);
+    times.ok_or_else(|| "write a positive number, as `10`".into())
 }
 
 /// Loads the config, starts the log, and goes on.

@@ -186,6 +186,14 @@ async fn over_tcp_the_second_client_is_closed_at_once_and_a_reset_is_a_reset() {
         assert_eq!(ask(&mut third, "S0012345004F02D12", 1).await.len(), 1);
         house.drop_client(Ending::Fin);
         assert_eq!(third.read(&mut [0; 8]).await.unwrap(), 0);
+        let mut fourth = TcpStream::connect(address).await.unwrap();
+        ask(&mut fourth, "S0012345004F02D12", 1).await;
+        house.drop_client(Ending::RstMidFrame);
+        let mut half = [0; 64];
+        let count = fourth.read(&mut half).await.unwrap();
+        assert!(half.starts_with(b"<R") && !half[..count].contains(&b'>'));
+        let error = fourth.read(&mut half).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     })
     .await;
 }

@@ -9,10 +9,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use conbusd::emulator::HouseSetup;
+use conbusd::conbus::{EventSource, OutputIndex, Point, SerialNumber, Telegram};
 use conbusd::emulator::capture::{Capture, Playback, Speed, check, house_of, play};
-use tokio::io::AsyncReadExt;
-use tokio::time::Instant;
+use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep};
 
 const CAPTURED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/captured-exchanges.jsonl");
 
@@ -114,7 +116,7 @@ fn panels_other_masters_and_hands_on_switches_are_part_of_the_scene() {
 /// The same frame with the checksum it should have.
 fn summed(frame: &str) -> String {
     let payload: Vec<u8> = frame[1..frame.len() - 3].chars().map(|c| c as u8).collect();
-    conbusd::conbus::Telegram::parse_payload(&payload).unwrap().to_string()
+    Telegram::parse_payload(&payload).unwrap().to_string()
 }
 
 #[test]
@@ -204,4 +206,90 @@ async fn a_replay_gives_each_telegram_at_its_time_and_at_any_speed() {
     }
     assert_eq!(Speed::new(0.0), None);
     assert_eq!(Speed::new(f64::NAN), None);
+}
+
+/// A long conversation with a house of another seed, written down as a capture.
+async fn conversation(seed: u64) -> Capture {
+    let serial = |number: u8| -> SerialNumber { format!("00123450{number:02}").parse().unwrap() };
+    let modules = [(1, "XP230", 0), (2, "XP20", 2), (3, "XP24", 3), (4, "XP24", 4), (5, "XP33LED", 5)];
+    let setup = modules.map(|(number, module_type, link)| {
+        ModuleSetup::new(serial(number), module_type.parse().unwrap(), link).with_site_table()
+    });
+    let house = Emulator::new(HouseSetup { seed, ..HouseSetup::new(setup.into()) });
+    let mut client = house.connect().unwrap();
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let mut reporting = [true; 6];
+    for round in 0..150 {
+        let module = 3 + chance.u8(0..3);
+        let output = chance.u8(0..3);
+        let lines = match (round, chance.u8(0..14)) {
+            (0, _) => vec!["S0000000000F01D00".into()],
+            // Who is who has to be read once, as every tool does.
+            (1..6, _) => ["07", "04", "12", "14"].map(|code| format!("S00123450{round:02}F02D{code}")).into(),
+            (_, 0..4) => {
+                vec![format!("S{}F27D{output:02}A{}", serial(module), chance.choice(['A', 'B']).unwrap())]
+            }
+            (_, 4) => vec![format!("S0012345005F04D15{output:02}:{:03}", chance.u8(0..=100))],
+            (_, 5) => vec![format!("E02L{module:02}I{:02}M", chance.u8(0..9)), "E02L03I00B".into()],
+            (_, 6) => {
+                let point = Point { serial: serial(module), output: OutputIndex::new(output).unwrap() };
+                // A hand that nobody hears of cannot be learned from what was heard.
+                if reporting[usize::from(module)] {
+                    house.turn(point, chance.bool());
+                }
+                vec![]
+            }
+            (_, 7) => {
+                house.press(EventSource::parse_stem("E14L00I02").unwrap(), Duration::from_millis(80));
+                vec![]
+            }
+            (_, 8) => vec![format!("S{}F13D00", serial(module)), format!("S{}F18D00", serial(module))],
+            (_, 9) => {
+                let first = format!("S{}F11D00", serial(module));
+                let more = (0..15).map(|_| format!("S{}F18D00", serial(module)));
+                [first].into_iter().chain(more).collect()
+            }
+            (_, 10) => {
+                let state = chance.choice(["PP", "PP", "AA"]).unwrap();
+                reporting[usize::from(module)] = state == "PP";
+                vec![format!("S{}F04D21{state}", serial(module))]
+            }
+            (_, code) => {
+                vec![format!("S{}F02D{}", serial(module), ["12", "15", "10"][usize::from(code) - 11])]
+            }
+        };
+        for line in lines {
+            client.write_all(&telegram(&line)).await.unwrap();
+            sleep(Duration::from_millis(250)).await;
+        }
+        sleep(Duration::from_secs(5)).await;
+    }
+    drop(client);
+    let lines: Vec<String> = house.obey_line(br#"{"do":"transcript","last":100000}"#)["telegrams"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    Capture::parse(&lines.join("\n")).unwrap()
+}
+
+fn telegram(payload: &str) -> Vec<u8> {
+    Telegram::parse_payload(payload.as_bytes()).unwrap().to_bytes()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_with_the_emulated_house_itself_agrees_with_it() {
+    LocalSet::new()
+        .run_until(async {
+            for seed in 1..13 {
+                let capture = conversation(seed).await;
+                let base = house_of(&capture, HouseSetup::default());
+                let tables = base.modules.into_iter().map(ModuleSetup::with_site_table).collect();
+                let verdict = check(&capture, HouseSetup::new(tables));
+                assert!(verdict.compared > 150, "{verdict}");
+                assert!(verdict.is_good(), "seed {seed}\n{verdict}");
+            }
+        })
+        .await;
 }

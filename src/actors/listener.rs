@@ -144,6 +144,10 @@ impl Listener {
         for effect in effects.drain(..) {
             let (serial, phase) = match effect {
                 StormEffect::Started { serial } => {
+                    // The repeats that gave it away had entered the cache, and they may have been old.
+                    if !tell(&mut self.facts.invalidate, Invalidate { serial }) {
+                        self.lost_since.get_or_insert(now());
+                    }
                     warn!(target: "listener", "storm gateway={name} serial={serial}: the module repeats itself, muted");
                     (serial, StormPhase::Started)
                 }

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::Rules;
 use crate::actors::events::Name;
 use crate::conbus::{ModuleType, SerialNumber};
 use crate::config::{Cache, Config, Module, Poller};
 use crate::policy::interpret::Installed;
 use crate::policy::outbox::OutboxPlan;
-use crate::policy::settle::Settle;
 use crate::policy::store::{self, StorePlan};
 use crate::policy::{GatewayId, ModulePlan, RosterPlan, SchedulePlan};
 
@@ -29,11 +29,13 @@ pub(super) struct Plans {
     modules: Vec<Module>,
     cache: Cache,
     poller: Poller,
+    rules: Rules,
 }
 
 impl Plans {
-    pub(super) fn of(config: &Config) -> Self {
+    pub(super) fn of(config: &Config, rules: &Rules) -> Self {
         Self {
+            rules: rules.clone(),
             gateways: config.gateways.iter().map(|gateway| Name::from(gateway.id.as_str())).collect(),
             modules: config.modules.clone(),
             cache: config.cache.clone(),
@@ -60,7 +62,7 @@ impl Plans {
             .filter(|module| module.module_type == ModuleType::XP33LR)
             .map(|module| (module.serial, SPACING_XP33LR))
             .collect();
-        OutboxPlan { bridges, spacing_of, ..OutboxPlan::default() }
+        OutboxPlan { bridges, spacing_of, ..self.rules.outbox.clone() }
     }
 
     pub(super) fn installed(&self, gateway: usize) -> Vec<Installed> {
@@ -80,7 +82,7 @@ impl Plans {
             max_entries: NonZeroUsize::new(self.cache.max_entries).unwrap_or(NonZeroUsize::MIN),
             max_waiters: StorePlan::WAITERS_MAX,
             patience: StorePlan::PATIENCE,
-            settle: Settle::default(),
+            settle: self.rules.settle,
         }
     }
 

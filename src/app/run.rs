@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::doors::{Doors, OpenDoors};
 use super::{App, assemble};
+use crate::conbus::ActionTable;
 use crate::config::{Config, GatewayAddress};
 use crate::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use crate::transport::{Dial, TcpDial};
@@ -137,7 +138,15 @@ async fn dial(config: &Config, index: usize) -> Result<Box<dyn Dial>, RunError> 
 /// The modules of a gateway as an emulated house, with the timing of real hardware.
 pub fn emulated_house(config: &Config, gateway: usize) -> HouseSetup {
     let modules = config.modules.iter().filter(|module| module.gateway == gateway);
-    let modules = modules.map(|module| ModuleSetup::new(module.serial, module.module_type, module.link));
+    let modules = modules.map(|module| {
+        let setup = ModuleSetup::new(module.serial, module.module_type, module.link);
+        let table =
+            module.action_table.as_deref().and_then(|entries| ActionTable::from_entries(entries).ok());
+        match table {
+            Some(table) => setup.with_table(table),
+            None => setup,
+        }
+    });
     HouseSetup::new(modules.collect()).with_timing(Timing::hardware())
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::{Broker, GatewayAddress};
-use crate::conbus::{EventSource, ModuleType, Point, SerialNumber};
+use crate::conbus::{EventSource, ModuleType, Point, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
 
 /// The whole configuration.
@@ -98,6 +98,8 @@ pub struct Module {
     pub link: u8,
     /// The index of its gateway in [`Config::gateways`].
     pub gateway: usize,
+    /// By which an emulated module reacts to events; the factory's when absent. A real one has its own.
+    pub action_table: Option<Vec<TableEntry>>,
 }
 
 /// An `[[accessory]]`.

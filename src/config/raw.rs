@@ -13,7 +13,7 @@ use super::address::{Broker, GatewayAddress};
 use super::checked::{Access, Pin};
 use super::entry::{Fields, Kind, List, tables};
 use super::report::Report;
-use super::words::{FilePath, Id, LogFilter, Name, Room, Topic, User};
+use super::words::{FilePath, Id, LogFilter, Name, Room, TableLines, Topic, User};
 use crate::conbus::{EventSource, ModuleType, SerialNumber};
 use crate::policy::AccessoryKind;
 
@@ -86,6 +86,7 @@ tables! {
         "type" => of_type: ModuleType, required;
         "link" => link: i64, required, within(LINK);
         "gateway" => gateway: Id;
+        "action_table" => action_table: TableLines;
     }
 
     /// `[[accessory]]`

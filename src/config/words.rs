@@ -4,11 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use toml::Spanned;
+use toml::de::DeValue;
+
 use super::address::{Broker, GatewayAddress};
 use super::checked::{Access, Pin};
-use super::entry::{Word, listed};
-use super::report::{Fault, closest, quoted};
-use crate::conbus::{EventSource, ModuleType, SerialNumber};
+use super::entry::{Kind, List, Word, listed};
+use super::report::{Fault, Report, closest, quoted};
+use crate::conbus::{EntryError, EventSource, ModuleType, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
 
 /// HomeKit and MQTT limit names; no person needs longer ones.
@@ -181,6 +184,36 @@ fn one_of<T: Copy>(text: &str, what: &str, all: &[T], word: fn(T) -> &'static st
             None => fault.hint(format!("known: {known}")),
         }
     })
+}
+
+/// The entries of an action table, a line of text each.
+#[derive(Debug)]
+pub(super) struct TableLines(pub(super) List<TableEntry>);
+
+impl Kind for TableLines {
+    fn read(value: &Spanned<DeValue<'_>>, title: &str, report: &mut Report) -> Option<Self> {
+        if let DeValue::Array(_) = value.get_ref() {
+            return List::read(value, title, report).map(Self);
+        }
+        let fault = Fault::new(format!("{title} is a list of entries in quotes"));
+        report
+            .add(&value.span(), fault.hint(format!("such as `[{}]`", TableEntry::EXAMPLE.trim_matches('`'))));
+        None
+    }
+}
+
+impl Word for TableEntry {
+    const WHAT: &'static str = "an entry of an action table";
+    const EXAMPLE: &'static str = "`\"CP20 4 0 > 1 ON\"`";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        text.parse().map_err(|error: EntryError| match error {
+            EntryError::Output(zero) if zero == "0" => {
+                Fault::new("`0` is not an output").hint("outputs of action tables count from 1")
+            }
+            error => Fault::new(error.to_string()),
+        })
+    }
 }
 
 impl Word for EventSource {

@@ -11,6 +11,9 @@ use crate::conbus::Telegram;
 /// How long a telegram may be held back for another to overtake it.
 const HELD_MAX: Duration = Duration::from_millis(500);
 
+/// How many telegrams wait at most: half a minute of bus time.
+const WAITING_MAX: usize = 1024;
+
 /// Who sends a telegram.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Author {
@@ -61,6 +64,11 @@ impl Bus {
             last_author: None,
             sequence: 0,
         }
+    }
+
+    /// Whether so many telegrams wait that no module would still wait for its turn.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() + self.held.len() >= WAITING_MAX
     }
 
     /// Lets a telegram wait for its turn; it takes this long once it begins.

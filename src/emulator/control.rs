@@ -35,6 +35,8 @@
 //! Kinds of faults: `lost_reply`, `lost_report`, `late_reply`, `late_report` (both with `by_ms`),
 //! `reordered_reply`, `bad_checksum`, `truncated`, `doubled`, `refusal`, `collision`, `type_code_prefix`, `silence`.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -53,6 +55,8 @@ use super::{Dose, Emulator, Ending, Fault, FaultKind, House};
 
 /// The longest line, its end included.
 const LINE_BYTES_MAX: usize = 16 * 1024;
+/// How many control connections are served at once; more are closed.
+const CONNECTIONS_MAX: usize = 16;
 /// How long a button is held when the order does not say; a short press (protocol reference 6.3).
 const HELD_MS: u64 = 80;
 /// How many telegrams `transcript` gives when the order does not say.
@@ -206,14 +210,18 @@ pub enum Order {
 impl Emulator {
     /// Serves the control port for ever.
     pub async fn serve_control(&self, listener: TcpListener) {
+        let open = Rc::new(Cell::new(0));
         loop {
             match listener.accept().await {
+                Ok((stream, _)) if open.get() >= CONNECTIONS_MAX => drop(stream),
                 Ok((stream, _)) => {
-                    let house = self.clone();
+                    let (house, open) = (self.clone(), open.clone());
+                    open.set(open.get() + 1);
                     spawn_local(async move {
                         if let Err(error) = house.obey_lines(stream).await {
                             log::debug!(target: "emulator", "a control connection ended error={error}");
                         }
+                        open.set(open.get() - 1);
                     });
                 }
                 Err(error) => {

@@ -52,7 +52,7 @@ pub struct Counters {
     /// The shortest time from the end of one connection to the next attempt.
     #[serde(rename = "connection_gap_min_ms", serialize_with = "as_millis")]
     pub connection_gap_min: Option<Duration>,
-    /// Telegrams that were not sent on because the client did not read.
+    /// Telegrams that were not sent on because the client did not read, or because too many were waiting.
     pub telegrams_dropped: u64,
     /// Actions that were not carried out because too many had led to them.
     pub chains_cut: u64,

@@ -62,7 +62,7 @@ struct Output {
 struct Storm {
     next: Duration,
     every: Duration,
-    /// How many reads of D10 it still ignores the meaning of before it stops.
+    /// How many more reads of D10 end it.
     reads_left: u32,
 }
 
@@ -92,7 +92,11 @@ impl Module {
     pub(super) fn new(setup: ModuleSetup, dialect: Dialect) -> Self {
         let outputs = OutputIndex::first(setup.module_type.outputs())
             .map(|output| {
-                let level = setup.levels.get(usize::from(output.get())).copied().unwrap_or(Percent::OFF);
+                let level = match setup.levels.get(usize::from(output.get())) {
+                    None | Some(&Percent::OFF) => Percent::OFF,
+                    Some(&level) if setup.module_type.is_dimmable() => level,
+                    Some(_) => Percent::FULL,
+                };
                 let resumed = if level == Percent::OFF { Percent::FULL } else { level };
                 Output { level, resumed }
             })

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::conbus::{ActionTable, ModuleTable, ModuleType, Percent, SerialNumber};
+use crate::conbus::{
+    Action, ActionTable, EventSource, ModuleTable, ModuleType, OutputIndex, Parameter, Percent, SerialNumber,
+    TableEntry,
+};
 
 use super::Timing;
 use super::module::factory_own_table;
@@ -111,6 +114,42 @@ impl ModuleSetup {
     #[must_use]
     pub fn with_table(mut self, table: ActionTable) -> Self {
         self.table = table;
+        self
+    }
+
+    /// The same module programmed as the installation is that the reference describes (protocol reference 5.4):
+    /// the virtual `CP20` on its own link switches each output on, off and over, on a dimmer also by steps and
+    /// ramps; the site-wide entries of the factory come first.
+    #[must_use]
+    pub fn with_site_table(mut self) -> Self {
+        let actions: &[(Action, u8)] = if self.module_type.is_dimmable() {
+            &[
+                (Action::ON, 0),
+                (Action::OFF, 0),
+                (Action::TOGGLE, 0),
+                (Action::LEVELINC, 10),
+                (Action::LEVELDEC, 10),
+                (Action::LEVELUP, 0),
+                (Action::LEVELDOWN, 0),
+            ]
+        } else {
+            &[(Action::ON, 0), (Action::OFF, 0), (Action::TOGGLE, 0)]
+        };
+        let factory = ActionTable::factory(self.module_type);
+        let mut entries: Vec<TableEntry> = factory.entries().filter_map(|(_, entry)| entry.ok()).collect();
+        let mut input = 0;
+        for (action, parameter) in actions {
+            for output in OutputIndex::first(self.module_type.outputs()) {
+                let source = EventSource { module_type: ModuleType::CP20, link: self.link, input };
+                let parameter = Parameter::new(*parameter).unwrap_or_default();
+                entries.push(TableEntry { source, output, action: *action, parameter, inverted: false });
+                input += 1;
+            }
+        }
+        // Never more than 27 entries, so they fit.
+        if let Ok(table) = ActionTable::from_entries(&entries) {
+            self.table = table;
+        }
         self
     }
 

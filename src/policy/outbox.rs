@@ -251,9 +251,16 @@ impl Outbox {
         let Telegram::Reply(reply) = telegram else { return };
         let Some(flight) = &self.flight else { return };
         let Some(ending) = flight.answered_by(reply) else { return };
-        let Some(flight) = self.flight.take() else { return };
+        let Some(mut flight) = self.flight.take() else { return };
         self.free_at = now + self.plan.after_reply;
         effects.push(Effect::WireFree { serial: reply.serial, how: ending });
+        // A NAK names no request: this one may answer a command of ours that was given up, or of another master.
+        let perhaps_meant = reply.function == Function::NAK && flight.may_repeat(&self.plan, now);
+        if perhaps_meant {
+            flight.queued.attempt += 1;
+            self.queue.insert(flight.key, flight.queued);
+            return;
+        }
         let outcome = match ending {
             Ending::Answered => Ok(Delivered { sent_at: flight.sent_at }),
             _ => Err(BusError::Refused),
@@ -315,8 +322,7 @@ impl Outbox {
         }
         self.timeouts += 1;
         effects.push(Effect::WireFree { serial, how: Ending::TimedOut });
-        let may_repeat = matches!(flight.queued.expects, Expects::Value(_));
-        if may_repeat && flight.queued.attempt < self.plan.read_retries && flight.queued.deadline > now {
+        if flight.may_repeat(&self.plan, now) {
             flight.queued.attempt += 1;
             self.queue.insert(flight.key, flight.queued);
         } else {

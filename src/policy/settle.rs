@@ -124,6 +124,7 @@ pub enum Verdict {
 pub struct Guard {
     fence: Option<Fence>,
     doubt: [Option<Moment>; 2],
+    settled: [Option<Moment>; 2],
 }
 
 impl Guard {
@@ -140,12 +141,28 @@ impl Guard {
         *doubt = (*doubt).max(Some(at));
     }
 
+    /// A value of this aspect was believed.
+    pub fn settle(&mut self, aspect: Aspect, at: Moment) {
+        let settled = &mut self.settled[aspect as usize];
+        *settled = (*settled).max(Some(at));
+    }
+
     fn in_doubt(&self, rule: &Settle, aspect: Aspect, now: Moment) -> bool {
         self.doubt[aspect as usize].is_some_and(|at| now.since(at) < rule.reply_life + rule.time_out)
     }
 
-    /// Judges a reply received at `received`.
-    pub fn judge(&self, rule: &Settle, aspect: Aspect, asked: Option<Asked>, received: Moment) -> Verdict {
+    /// Judges a reply received at `received`; `agrees` when it says what is known already.
+    ///
+    /// Of two replies whose queries are not certain either may be the older one, so that the second is believed
+    /// only when it agrees, or when the first was heard before the second can have been sent.
+    pub fn judge(
+        &self,
+        rule: &Settle,
+        aspect: Aspect,
+        asked: Option<Asked>,
+        received: Moment,
+        agrees: bool,
+    ) -> Verdict {
         let certain = asked.filter(|_| !self.in_doubt(rule, aspect, received));
         let behind = |asked: &Asked| self.fence.is_none_or(|fence| asked.seq > fence.seq);
         if let Some(asked) = certain.filter(behind)
@@ -153,7 +170,9 @@ impl Guard {
         {
             return Verdict::Settled { not_before: asked.at };
         }
-        if self.fence.is_none_or(|fence| received.since(fence.at) >= rule.reply_life) {
+        let over = |at: Moment| received.since(at) >= rule.reply_life;
+        let alone = agrees || self.settled[aspect as usize].is_none_or(over);
+        if alone && self.fence.is_none_or(|fence| over(fence.at)) {
             return Verdict::Settled { not_before: received.before(rule.reply_life) };
         }
         Verdict::Unsettled
@@ -166,8 +185,12 @@ impl Guard {
 
     /// The earliest time at which a query can be expected to bring a settled reply.
     pub fn settled_from(&self, rule: &Settle, aspect: Aspect, now: Moment) -> Moment {
-        let wait = if self.in_doubt(rule, aspect, now) { rule.reply_life } else { rule.foreign_lag };
-        self.fence.map_or(Moment::START, |fence| fence.at + wait)
+        let fence = self.fence.map(|fence| fence.at);
+        if self.in_doubt(rule, aspect, now) {
+            let last = fence.max(self.settled[aspect as usize]);
+            return last.map_or(Moment::START, |last| last + rule.reply_life);
+        }
+        fence.map_or(Moment::START, |fence| fence + rule.foreign_lag)
     }
 }
 
@@ -185,7 +208,7 @@ mod tests {
     }
 
     fn judge(guard: &Guard, asked: Option<Asked>, received: u64) -> Verdict {
-        guard.judge(&Settle::default(), Aspect::Switch, asked, ms(received))
+        guard.judge(&Settle::default(), Aspect::Switch, asked, ms(received), false)
     }
 
     fn settled(at: u64) -> Verdict {
@@ -227,8 +250,21 @@ mod tests {
         assert_eq!(judge(&guard, asked(5, 10_500), 10_550), Verdict::Unsettled);
         assert_eq!(judge(&guard, asked(6, 13_700), 13_750), settled(10_750), "ambiguous: dated back");
         assert_eq!(judge(&guard, asked(7, 13_800), 13_850), settled(13_800));
-        let level = guard.judge(&Settle::default(), Aspect::Level, asked(5, 10_500), ms(10_550));
+        let level = guard.judge(&Settle::default(), Aspect::Level, asked(5, 10_500), ms(10_550), false);
         assert_eq!(level, settled(10_500), "the other aspect is not in doubt");
+    }
+
+    #[test]
+    fn of_two_replies_that_nobody_asked_for_the_second_must_agree_or_come_much_later() {
+        let mut guard = Guard::default();
+        guard.settle(Aspect::Switch, ms(10_000));
+        assert_eq!(judge(&guard, None, 10_700), Verdict::Unsettled, "it may be the older one");
+        let agreeing = guard.judge(&Settle::default(), Aspect::Switch, None, ms(10_700), true);
+        assert_eq!(agreeing, settled(7_700));
+        assert_eq!(judge(&guard, asked(4, 10_600), 10_700), settled(10_600), "this one is not");
+        assert_eq!(judge(&guard, None, 13_000), settled(10_000));
+        guard.doubt(Aspect::Switch, ms(10_700));
+        assert_eq!(guard.settled_from(&Settle::default(), Aspect::Switch, ms(10_700)), ms(13_000));
     }
 
     #[test]

@@ -259,6 +259,7 @@ impl Store {
     pub fn observed(&mut self, seen: Observation, effects: &mut Vec<Effect>) {
         let (point, aspect, now) = (seen.point, seen.value.aspect(), seen.at);
         let rule = self.plan.settle;
+        let agrees = self.entries.peek(&point).is_some_and(|entry| entry.agrees(seen.value));
         let Some(module) = self.modules.get_mut(&point.serial) else { return };
         if !module.has(point.output) {
             return;
@@ -270,7 +271,7 @@ impl Store {
                 (Some(now), Origin::Report, None)
             }
             Basis::Reply { asked } => {
-                let stamp = match guard.judge(&rule, aspect, asked, now) {
+                let stamp = match guard.judge(&rule, aspect, asked, now, agrees) {
                     Verdict::Settled { not_before } => Some(not_before),
                     Verdict::Unsettled => None,
                 };
@@ -280,6 +281,9 @@ impl Store {
         };
         let stored = stamp.is_some_and(|stamp| self.accept(&seen, stamp, origin, effects));
         if stored {
+            if let Some(guard) = self.guard_mut(point) {
+                guard.settle(aspect, now);
+            }
             let reading = self.peek(point, now);
             effects.push(Effect::Changed { point, reading });
             self.ask_level(&seen, effects);

@@ -118,10 +118,19 @@ struct Wanted {
     exact: bool,
 }
 
+/// Somebody who waits, for so long at most, whatever newer wishes come.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    asker: Asker,
+    until: Until,
+    deadline: Moment,
+}
+
 #[derive(Debug)]
 struct Wish {
     wanted: Wanted,
-    askers: Vec<(Asker, Until)>,
+    /// The longest waiting first.
+    askers: Vec<Waiting>,
     cause: Cause,
     deadline: Moment,
     /// When the telegram for exactly this wish was written.
@@ -206,7 +215,11 @@ impl Switch {
 
     /// When [`Switch::due`] is to be called next.
     pub fn next_due(&self) -> Option<Moment> {
-        earliest(self.wish.as_ref().map(|wish| wish.deadline), self.verify_at)
+        let first = self
+            .wish
+            .as_ref()
+            .map(|wish| wish.askers.first().map_or(wish.deadline, |first| first.deadline.min(wish.deadline)));
+        earliest(first, self.verify_at)
     }
 
     /// Somebody wants something; the answer follows as [`Effect::Answer`].
@@ -225,9 +238,9 @@ impl Switch {
         };
         self.next_asker += 1;
         let asker = Asker(self.next_asker);
-        askers.push((asker, until));
-        let wanted = self.wanted(target);
         let deadline = now + CONFIRM_WITHIN;
+        askers.push(Waiting { asker, until, deadline });
+        let wanted = self.wanted(target);
         self.verify_at = None;
         self.wish = Some(Wish {
             wanted,
@@ -290,11 +303,12 @@ impl Switch {
         let state = self.state();
         let Some(wish) = &mut self.wish else { return };
         if self.in_flight == Some(wish.wanted) {
-            wish.askers.retain(|(asker, until)| {
-                if *until == Until::Accepted {
-                    effects.push(Effect::Answer(*asker, Ok(state)));
+            wish.askers.retain(|waiting| {
+                let answered = waiting.until == Until::Accepted;
+                if answered {
+                    effects.push(Effect::Answer(waiting.asker, Ok(state)));
                 }
-                *until != Until::Accepted
+                !answered
             });
         }
     }
@@ -413,7 +427,7 @@ impl Switch {
         self.verify_at = None;
         self.tell(wish.cause, effects);
         let outcome = outcome.map(|()| self.state());
-        effects.extend(wish.askers.into_iter().map(|(asker, _)| Effect::Answer(asker, outcome)));
+        effects.extend(wish.askers.into_iter().map(|waiting| Effect::Answer(waiting.asker, outcome)));
     }
 
     /// The cache accepted an observation, or no longer trusts one.
@@ -448,6 +462,11 @@ impl Switch {
     pub fn due(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         if self.wish.as_ref().is_some_and(|wish| wish.deadline <= now) {
             self.fail(BusError::TimedOut, effects);
+        }
+        if let Some(wish) = &mut self.wish {
+            let late = wish.askers.partition_point(|waiting| waiting.deadline <= now);
+            let late = wish.askers.drain(..late);
+            effects.extend(late.map(|late| Effect::Answer(late.asker, Err(BusError::TimedOut))));
         }
         if self.verify_at.is_some_and(|at| at <= now) {
             self.verify(effects);

@@ -84,3 +84,14 @@ fn a_gateway_that_dies_leaves_a_daemon_that_lives() {
     eventually("down", || pair.get("/api/status").1["gateways"][0]["link"] != "up");
     assert_eq!(pair.get("/livez").0, 200);
 }
+
+#[test]
+fn a_wall_button_lights_a_lamp() {
+    let mut pair = Pair::start();
+    pair.order(r#"{"do":"table","serial":"0012345001","entries":["XP20 2 0 > 3 TOGGLE"]}"#);
+    pair.order(r#"{"do":"press","stem":"E33L02I00"}"#);
+    eventually("the lamp is on", || pair.get("/api/accessories/m1o2").1["on"] == true);
+    let others =
+        ["m1o0", "m1o1", "m1o3"].map(|id| pair.get(&format!("/api/accessories/{id}")).1["on"].clone());
+    assert_eq!(others, [false, false, false], "and no other");
+}

@@ -8,13 +8,13 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use crate::conbus::{ModuleType, OutputIndex, Point, SerialNumber};
+use crate::conbus::{ActionTable, ModuleType, OutputIndex, Point, SerialNumber, TableEntry};
 use crate::config::address::GatewayAddress;
 use crate::config::checked::{Accessory, Gateway, Module};
 use crate::config::entry::{Entry, List, listed};
 use crate::config::raw::{self, Document};
 use crate::config::report::{Fault, Report};
-use crate::config::words::{Id, Name, Room};
+use crate::config::words::{Id, Name, Room, TableLines};
 use crate::policy::AccessoryKind;
 
 /// What stands in the house.
@@ -115,10 +115,29 @@ fn modules(document: &Document, report: &mut Report) -> Vec<Module> {
             report.add(&link.span(), fault.hint(hint));
         }
         if let (Some(serial), Ok(link)) = (raw.serial.get(), u8::try_from(*link.get_ref())) {
-            modules.push(Module { serial: *serial, module_type: *module_type, link, gateway });
+            let action_table = action_table(raw, *module_type, report);
+            modules.push(Module { serial: *serial, module_type: *module_type, link, gateway, action_table });
         }
     }
     modules
+}
+
+/// The entries of a module's action table; reports those of outputs that it does not have.
+fn action_table(raw: &raw::Module, module_type: ModuleType, report: &mut Report) -> Option<Vec<TableEntry>> {
+    let TableLines(lines) = raw.action_table.get()?;
+    for line in lines {
+        let output = line.get_ref().output.get() + 1;
+        if output > module_type.outputs() {
+            let fault =
+                Fault::new(format!("output {output} of a module with {} outputs", module_type.outputs()));
+            report.add(&line.span(), fault.hint(format!("{module_type} has no output {output}")));
+        }
+    }
+    if let Some(line) = lines.get(ActionTable::SLOTS) {
+        let fault = Fault::new(format!("an action table has {} entries at most", ActionTable::SLOTS));
+        report.add(&line.span(), fault.hint("leave this one and what follows out"));
+    }
+    Some(lines.iter().map(|line| *line.get_ref()).collect())
 }
 
 /// The index of the gateway a module is on; reports a missing or unknown one.

@@ -250,3 +250,35 @@ fn one_slip_is_one_mistake() {
         &["not an id"],
     );
 }
+
+#[test]
+fn an_action_table_is_read_line_by_line() {
+    let entries = r#"["XP20 2 0 > 1 TOGGLE", "CP20 0 0 > 4 ~OFF;"]"#;
+    let config = good(&format!(
+        "{HOUSE}[[module]]\nserial = \"0012345007\"\ntype = \"XP24\"\nlink = 7\naction_table = {entries}\n"
+    ));
+    let table = config.modules[2].action_table.as_ref().unwrap();
+    let texts: Vec<String> = table.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["XP20 2 0 > 1 TOGGLE", "CP20 0 0 > 4 ~OFF"]);
+    assert_eq!(config.modules[0].action_table, None);
+}
+
+#[test]
+fn each_wrong_line_of_an_action_table_is_told() {
+    let lines = "action_table = [\n\"XP20 2 0 > 4 ON\",\n\"XP20 2 0 > 0 ON\",\n\"XP20 2 0 > 1 BLINK\",\n\"XP20 2\",\n7]\n";
+    let module = format!("{HOUSE}[[module]]\nserial = \"0012345007\"\ntype = \"XP24\"\nlink = 7\n");
+    mistakes(
+        &format!("{module}{lines}"),
+        &[
+            (18, 1, &["`0`", "count from 1"]),
+            (19, 1, &["`BLINK`"]),
+            (20, 1, &["`XP20 2`", "form"]),
+            (21, 1, &["in quotes"]),
+        ],
+    );
+    mistakes(
+        &format!("{HOUSE}action_table = [\"XP20 2 0 > 4 ON\"]\n"),
+        &[(12, 17, &["output 4", "XP33LED"])],
+    );
+    mistakes(&format!("{HOUSE}action_table = \"XP20 2 0 > 1 ON\"\n"), &[(12, 16, &["list of entries"])]);
+}

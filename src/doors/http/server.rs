@@ -44,6 +44,9 @@ const BUFFER_BYTES: usize = 8192;
 /// Pause after the system gave no connection: there are no open files left, and trying at once changes nothing.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A shortage that lasts is told once in this time.
+const SHORTAGE_TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// A door that is open. Dropping it closes it at once.
 #[derive(Debug)]
 pub struct Door {
@@ -114,22 +117,18 @@ impl Keeper {
     async fn accept(self: Rc<Self>, listener: TcpListener) {
         let mut connections = JoinSet::new();
         let mut stage = self.stage.clone();
-        let mut failures = 0_u32;
+        let mut shortage = Shortage::default();
         loop {
             tokio::select! {
                 biased;
                 () = closing(&mut stage) => break,
                 Some(_) = connections.join_next() => {}
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        failures = 0;
-                        self.admit(stream, peer, &mut connections);
-                    }
+                    Ok((stream, peer)) => self.admit(stream, peer, &mut connections),
+                    // The client has gone already; the next one may be there.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                     Err(error) => {
-                        failures += 1;
-                        if failures == 1 {
-                            warn!(target: "http", "no connection can be accepted, trying on error={error}");
-                        }
+                        shortage.tell(&error, now());
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -190,6 +189,24 @@ impl Keeper {
             return Err(BusError::Stopping.into());
         }
         Ok(())
+    }
+}
+
+/// How often the system gave no connection, and when that was told.
+#[derive(Default)]
+struct Shortage {
+    untold: u32,
+    told: Option<Moment>,
+}
+
+impl Shortage {
+    fn tell(&mut self, error: &io::Error, now: Moment) {
+        self.untold += 1;
+        if self.told.is_none_or(|told| now.since(told) >= SHORTAGE_TOLD_EVERY) {
+            let times = std::mem::take(&mut self.untold);
+            warn!(target: "http", "no connection can be accepted, trying on times={times} error={error}");
+            self.told = Some(now);
+        }
     }
 }
 

@@ -15,6 +15,9 @@ const ANSWER_MAX: Duration = Duration::from_millis(1_500);
 /// One in so many exchanges may fall out of the range: it met another telegram on the bus.
 const OUTLIERS: usize = 20;
 
+/// An answer of at most so many bytes is a short one.
+const SHORT_BYTES: usize = 25;
+
 /// Kind, least and most in milliseconds, as measured.
 type Reference = (&'static str, u64, u64);
 
@@ -172,10 +175,11 @@ fn kind_of(request: &System, answer: &Telegram, is_bridge: bool) -> Option<Refer
         (Function::ACK, _) => Some(CHUNK_READ),
         (Function::TABLE_CHUNK, _) => Some(CHUNK_WRITTEN),
         (_, Some(_)) if is_bridge => Some(BRIDGE),
-        (_, Some(Datapoint::OUTPUTS)) => Some(OUTPUTS),
+        // A module without outputs answers with two question marks.
+        (_, Some(Datapoint::OUTPUTS)) if answer.to_bytes().len() > SHORT_BYTES => Some(OUTPUTS),
         (_, Some(Datapoint::SOFTWARE_VERSION)) => Some(VERSION),
         (_, Some(Datapoint::ENERGY)) => Some(ENERGY),
-        (_, Some(_)) => (answer.to_bytes().len() <= 25).then_some(SHORT),
+        (_, Some(_)) => (answer.to_bytes().len() <= SHORT_BYTES).then_some(SHORT),
         _ => None,
     }
 }

@@ -312,8 +312,11 @@ impl Traces {
                 }
             }
             DatapointValue::Levels(levels) => {
+                // An output that D12 showed dark was dark, whatever hands have done to it since; one that it
+                // showed lit gets its level here, the first time.
                 for (output, level) in levels.known().filter(|(_, level)| *level != Percent::OFF) {
-                    if !self.commanded.contains_key(&output) {
+                    let open = self.levels.get(&output).is_none_or(|known| *known == Percent::FULL);
+                    if open && !self.commanded.contains_key(&output) {
                         self.levels.insert(output, level);
                     }
                 }

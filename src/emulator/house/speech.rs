@@ -40,7 +40,9 @@ impl House {
             }
             for _ in 0..=u8::from(fate.doubled) {
                 let transmission = transmission.clone();
-                if bridge || after == Pace::Storm {
+                if self.bus.is_full() {
+                    self.ledger.counters.telegrams_dropped += 1;
+                } else if bridge || after == Pace::Storm {
                     self.at(ready, Job::Deliver(transmission));
                 } else if fate.reordered {
                     self.bus.hold(ready, takes, transmission);

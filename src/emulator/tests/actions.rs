@@ -207,3 +207,27 @@ fn the_own_inputs_of_a_relay_module_switch_its_outputs_and_other_inputs_are_even
     assert_eq!(press(&mut visit, DIMMER, Edge::Make), ["E35L11I01M"]);
     assert_eq!(press(&mut visit, "0012345020", Edge::Break), ["E14L03I01B"]);
 }
+
+#[test]
+fn a_house_programmed_by_the_sites_convention_obeys_its_virtual_switches() {
+    let mut setup = setup();
+    setup.modules = setup.modules.into_iter().map(ModuleSetup::with_site_table).collect();
+    let mut visit = Visit::quick(setup);
+    for (event, told) in [
+        ("E02L04I01M", "E07L04I81M"),
+        ("E02L04I05M", "E07L04I81B"),
+        ("E02L04I11M", "E07L04I83M"),
+        ("E02L11I02M", "E35L11I82M"),
+        ("E02L11I14M", ""),
+        ("E02L11I05M", "E35L11I82B"),
+        ("E02L00I00M", "E07L04I83B"),
+    ] {
+        assert_eq!(visit.say(event), told, "{event}");
+    }
+    visit.say("E02L11I09M");
+    assert_eq!(visit.output(DIMMER, 0), Some((true, percent(10))));
+    visit.say("E02L11I15M");
+    visit.wait(SECOND);
+    visit.say("E02L11I15B");
+    assert_eq!(visit.output(DIMMER, 0), Some((true, percent(36))));
+}

@@ -90,3 +90,18 @@ fn what_another_master_asks_is_heard_with_its_answer() {
     visit.house.overhear(visit.now, System::read(serial(RELAY), Datapoint::OUTPUTS).into());
     assert_eq!(visit.texts(10 * MS), ["S0012345004F02D12", "R0012345004F02D12xxxx0001"]);
 }
+
+#[test]
+fn a_client_that_asks_without_end_does_not_fill_the_memory() {
+    let mut visit = Visit::new(setup());
+    let request = Telegram::parse_payload(b"S0012345004F02D12").unwrap().to_bytes();
+    for _ in 0..100 {
+        visit.house.take_bytes(visit.now, visit.client, &request.repeat(50));
+        visit.wait(20 * MS);
+    }
+    let answered = visit.wait(Duration::from_secs(120)).len();
+    assert!((900..=1200).contains(&answered), "{answered}");
+    assert!(visit.house.counters().telegrams_dropped > 3_000);
+    visit.say("S0012345004F02D10");
+    assert_eq!(visit.texts(100 * MS), ["R0012345004F02D1000"], "and it is still there");
+}

@@ -1,6 +1,6 @@
 //! A telegram that waits to be written, and one that waits for its answer.
 
-use super::{Delivered, Effect, Ending, Ticket};
+use super::{Delivered, Effect, Ending, OutboxPlan, Ticket};
 use crate::conbus::{Datapoint, Function, Reply, System, Telegram};
 use crate::policy::{BusError, Moment, Urgency};
 
@@ -57,6 +57,13 @@ pub(super) struct Flight {
 }
 
 impl Flight {
+    /// Whether it may be said again: only reads, and not for ever.
+    pub(super) fn may_repeat(&self, plan: &OutboxPlan, now: Moment) -> bool {
+        matches!(self.queued.expects, Expects::Value(_))
+            && self.queued.attempt < plan.read_retries
+            && self.queued.deadline > now
+    }
+
     /// How this reply ends the exchange; `None` when it does not belong to it.
     pub(super) fn answered_by(&self, reply: &Reply) -> Option<Ending> {
         if self.queued.telegram.serial() != Some(reply.serial) {

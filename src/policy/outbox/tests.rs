@@ -190,6 +190,23 @@ fn background_reads_of_one_module_keep_their_distance_and_let_others_pass() {
 }
 
 #[test]
+fn a_nak_that_may_belong_to_something_else_does_not_end_a_read() {
+    let mut bench = Bench::with(OutboxPlan::default());
+    bench.submit(read(1), Urgency::Reader);
+    bench.due(0);
+    assert_eq!(bench.heard(&Reply::nak(serial(1)).into(), 50), ["wire Refused"]);
+    assert_eq!(bench.due(70), ["<S0012345001F02D12FA>"]);
+    assert_eq!(bench.heard(&value(1, "xxxx0000"), 120), ["wire Answered", "1 ok"]);
+    bench.submit(read(1), Urgency::Reader);
+    for at in [200, 300] {
+        bench.due(at);
+        assert_eq!(bench.heard(&Reply::nak(serial(1)).into(), at + 50), ["wire Refused"]);
+    }
+    bench.due(400);
+    assert_eq!(bench.heard(&Reply::nak(serial(1)).into(), 450), ["wire Refused", "2 Refused"], "it means it");
+}
+
+#[test]
 fn what_is_not_written_by_its_deadline_is_not_written() {
     let mut bench = Bench::with(OutboxPlan::default());
     bench.submit(read(1), Urgency::Reader);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::plan::{ModulePlan, Want};
 use crate::conbus::Percent;
+use crate::policy::settle::PointValue;
 use crate::policy::{Freshness, GatewayId, Moment, Origin, Reading};
 
 /// One aspect as last observed.
@@ -47,6 +48,14 @@ impl Entry {
     /// Whether the level is part of the state now: of a dimmer that is on.
     pub(super) fn level_counts(&self) -> bool {
         self.levelled && self.on.is_some_and(|on| on.value)
+    }
+
+    /// Whether this value is known already.
+    pub(super) fn agrees(&self, value: PointValue) -> bool {
+        match value {
+            PointValue::On(on) => self.on.is_some_and(|seen| seen.value == on),
+            PointValue::Level(level) => self.level.is_some_and(|seen| seen.value == level),
+        }
     }
 
     /// Whether what is known, if fresh, is good enough.

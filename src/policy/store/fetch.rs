@@ -281,6 +281,7 @@ impl Store {
             for point in &points {
                 if let Some(entry) = self.entries.peek_mut(point) {
                     entry.levelled = false;
+                    entry.level = None;
                 }
             }
             self.evaluate(serial, now, effects);

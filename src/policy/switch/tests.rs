@@ -204,6 +204,21 @@ fn a_wish_that_nothing_confirms_is_dropped_and_the_old_value_is_stale() {
 }
 
 #[test]
+fn a_row_of_newer_wishes_does_not_make_the_first_writer_wait_for_ever() {
+    let mut bench = Bench::relay();
+    let first = bench.on(true, 1_000);
+    let second = bench.on(false, 4_000);
+    assert_eq!(bench.switch.next_due(), Some(ms(5_900)));
+    bench.due(5_900);
+    let answers = bench.answers();
+    assert_eq!(answers.len(), 1);
+    assert_eq!((answers[0].0, answers[0].1), (first, Err(BusError::TimedOut)));
+    assert!(bench.switch.is_pending());
+    bench.due(8_900);
+    assert_eq!(bench.answers().iter().map(|answer| answer.0).collect::<Vec<_>>(), [second]);
+}
+
+#[test]
 fn a_dimmer_on_its_way_is_looked_at_again() {
     let mut bench = Bench::dimmer();
     let asker = bench.set(Target { on: None, level: Some(percent(80)) }, Until::Confirmed, 1000);

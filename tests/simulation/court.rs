@@ -1,0 +1,277 @@
+//! The judge: everything that readers are told, and everything on the wire, against the truth.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use conbusd::conbus::Point;
+use conbusd::policy::{Freshness, Moment, Origin};
+
+use crate::truth::Truth;
+
+/// How long before it was heard a report may have become true: 55 ms after the change it wants to speak, and
+/// then the bus may be busy.
+const REPORT_LAG: Duration = Duration::from_millis(700);
+
+/// The same for a reply that another master caused: the assumption F of the update rule.
+const REPLY_LAG: Duration = Duration::from_millis(100);
+
+/// How many violations of one promise are told in full.
+const TOLD_MAX: u64 = 3;
+
+/// What was promised and not kept.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Promise {
+    /// S1: a value that the module never sent in that time.
+    Provenance,
+    /// S2: a fresh value older than one shown before.
+    Monotonic,
+    /// S3: fresh, and the output had no such state in that time.
+    Freshness,
+    /// S4: fresh beyond the bound, or with the link down.
+    Expired,
+    /// S5: a confirmed command that did not happen, or a fresh read without it.
+    OwnWrites,
+    /// A reading younger than asked for, or not told stale.
+    MaxAge,
+    /// S7: an answer that came too late.
+    Deadline,
+    /// S8: more than one telegram for one question.
+    SingleFlight,
+    /// A telegram too soon.
+    Pacing,
+    /// A second connection, or one dialled in haste.
+    Connection,
+    /// A queue beyond its bound.
+    Queue,
+    /// Not fresh and true again in time after the faults had stopped.
+    Liveness,
+    /// An actor died, or could not stop.
+    Alive,
+}
+
+/// Who shows a state; each of them must be monotonic by itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Window {
+    /// The cache to whoever reads it.
+    Cache,
+    /// An accessory to its readers.
+    Accessory,
+    /// An accessory to the doors.
+    Told,
+}
+
+/// What somebody was shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    pub(crate) point: Point,
+    pub(crate) on: Option<bool>,
+    /// Only of a dimmer.
+    pub(crate) level: Option<u8>,
+    pub(crate) freshness: Freshness,
+    pub(crate) observed_at: Option<Moment>,
+    pub(crate) origin: Option<Origin>,
+}
+
+/// One broken promise.
+#[derive(Debug)]
+pub(crate) struct Violation {
+    pub(crate) promise: Promise,
+    pub(crate) at: Duration,
+    pub(crate) what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {:?}: {}", self.promise, self.at, self.what)
+    }
+}
+
+/// What a run amounts to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) shown: u64,
+    pub(crate) fresh: u64,
+    pub(crate) sent: u64,
+    pub(crate) heard: u64,
+    pub(crate) commands: u64,
+    pub(crate) confirmed: u64,
+    pub(crate) recoveries: u64,
+    pub(crate) connections: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Floor {
+    on: usize,
+    level: usize,
+}
+
+/// Judges one run.
+pub(crate) struct Court {
+    pub(crate) truth: Truth,
+    pub(crate) ttl: Duration,
+    /// Since when the link has been told to be down.
+    pub(crate) link_down: Option<Duration>,
+    pub(crate) figures: Figures,
+    pub(crate) verdicts: BTreeMap<Promise, u64>,
+    pub(crate) violations: Vec<Violation>,
+    /// No verdicts before: for a look at one of them.
+    floors: BTreeMap<(Window, Point), Floor>,
+    trace: DefaultHasher,
+}
+
+impl Court {
+    pub(crate) fn new(ttl: Duration) -> Self {
+        Self {
+            truth: Truth::default(),
+            ttl,
+            link_down: Some(Duration::ZERO),
+            figures: Figures::default(),
+            verdicts: BTreeMap::new(),
+            violations: Vec::new(),
+            floors: BTreeMap::new(),
+            trace: DefaultHasher::new(),
+        }
+    }
+
+    /// Adds to the trace; two runs of one seed must add the same.
+    pub(crate) fn trace(&mut self, what: impl Hash) {
+        what.hash(&mut self.trace);
+    }
+
+    pub(crate) fn trace_hash(&self) -> u64 {
+        self.trace.finish()
+    }
+
+    /// Notes a broken promise.
+    pub(crate) fn broken(&mut self, promise: Promise, at: Duration, what: impl FnOnce() -> String) {
+        let count = self.verdicts.entry(promise).or_default();
+        *count += 1;
+        if *count <= TOLD_MAX {
+            self.violations.push(Violation { promise, at, what: what() });
+        }
+    }
+
+    /// Somebody was shown this now.
+    pub(crate) fn shown(&mut self, window: Window, shown: &Shown, now: Duration) {
+        self.figures.shown += 1;
+        let freshness = shown.freshness as u8;
+        self.trace((now, shown.point, shown.on, shown.level, freshness));
+        if shown.freshness == Freshness::Pending {
+            return;
+        }
+        let life = self.truth.of(shown.point);
+        let never_said = shown.on.is_some_and(|on| !life.said_on.ever(u8::from(on)));
+        if never_said {
+            self.broken(Promise::Provenance, now, || {
+                format!("{window:?} shows what was never said: {shown:?}")
+            });
+        }
+        if shown.freshness == Freshness::Fresh {
+            self.figures.fresh += 1;
+            self.fresh(window, shown, now);
+        }
+    }
+
+    fn fresh(&mut self, window: Window, shown: &Shown, now: Duration) {
+        let (Some(on), Some(observed)) = (shown.on, shown.observed_at.map(Moment::since_start)) else {
+            self.broken(Promise::Freshness, now, || format!("{window:?} fresh without a value: {shown:?}"));
+            return;
+        };
+        if observed + self.ttl < now {
+            self.broken(Promise::Expired, now, || format!("{window:?} fresh beyond the bound: {shown:?}"));
+        }
+        if self.link_down.is_some_and(|since| since < now) {
+            self.broken(Promise::Expired, now, || format!("{window:?} fresh with the link down: {shown:?}"));
+        }
+        if observed > now {
+            self.broken(Promise::Freshness, now, || format!("{window:?} from the future: {shown:?}"));
+        }
+        self.fresh_switch(window, shown, on, observed, now);
+        if let Some(level) = shown.level.filter(|_| on) {
+            self.fresh_level(window, shown, level, observed, now);
+        }
+    }
+
+    fn fresh_switch(&mut self, window: Window, shown: &Shown, on: bool, observed: Duration, now: Duration) {
+        let life = self.truth.of(shown.point);
+        if !life.said_on.since(observed, u8::from(on)) {
+            let said = life.said_on.tail();
+            self.broken(Promise::Provenance, now, || format!("{window:?} {shown:?} said: {said:?}"));
+            return;
+        }
+        if now < life.excused_until {
+            return;
+        }
+        let lag = if shown.origin == Some(Origin::Report) { REPORT_LAG } else { REPLY_LAG };
+        let floor = self.floors.entry((window, shown.point)).or_default();
+        let from = observed.saturating_sub(lag);
+        match (life.on.held(on, from, now, floor.on), life.on.held(on, from, now, 0)) {
+            (Some(version), _) => floor.on = version,
+            (None, then) => {
+                let promise = if then.is_some() { Promise::Monotonic } else { Promise::Freshness };
+                let (truth, said) = (life.on.tail().to_vec(), life.said_on.tail());
+                self.broken(promise, now, || {
+                    format!("{window:?} on/off {shown:?}\n    truth: {truth:?}\n    said: {said:?}")
+                });
+            }
+        }
+    }
+
+    fn fresh_level(&mut self, window: Window, shown: &Shown, level: u8, observed: Duration, now: Duration) {
+        let life = self.truth.of(shown.point);
+        if !life.said_level.since(observed, level) {
+            let said = life.said_level.tail();
+            self.broken(Promise::Provenance, now, || format!("{window:?} level {shown:?} said: {said:?}"));
+            return;
+        }
+        if now < life.excused_until {
+            return;
+        }
+        let floor = self.floors.entry((window, shown.point)).or_default();
+        let from = observed.saturating_sub(REPLY_LAG);
+        match (life.level.held(level, from, now, floor.level), life.level.held(level, from, now, 0)) {
+            (Some(version), _) => floor.level = version,
+            (None, then) => {
+                let promise = if then.is_some() { Promise::Monotonic } else { Promise::Freshness };
+                let (truth, said) = (life.level.tail().to_vec(), life.said_level.tail());
+                self.broken(promise, now, || {
+                    format!("{window:?} level {shown:?}\n    truth: {truth:?}\n    said: {said:?}")
+                });
+            }
+        }
+    }
+
+    /// A command that was given at `asked` is reported done: from now on nobody may see what was before it.
+    pub(crate) fn confirmed(
+        &mut self,
+        point: Point,
+        on: bool,
+        level: Option<u8>,
+        asked: Duration,
+        now: Duration,
+    ) {
+        self.figures.confirmed += 1;
+        self.trace((now, point, on, level));
+        let life = self.truth.of(point);
+        if now < life.excused_until {
+            return;
+        }
+        let from = asked.saturating_sub(REPORT_LAG);
+        let switched = life.on.held(on, from, now, 0);
+        let dimmed = level.filter(|_| on).map(|level| life.level.held(level, from, now, 0));
+        if switched.is_none() || dimmed == Some(None) {
+            let (on_was, level_was) = (life.on.tail().to_vec(), life.level.tail().to_vec());
+            self.broken(Promise::OwnWrites, now, || {
+                format!("confirmed {point:?} on={on} level={level:?} asked at {asked:?}\n    truth: {on_was:?} {level_was:?}")
+            });
+            return;
+        }
+        for window in [Window::Cache, Window::Accessory] {
+            let floor = self.floors.entry((window, point)).or_default();
+            floor.on = floor.on.max(switched.unwrap_or(0));
+            floor.level = floor.level.max(dimmed.flatten().unwrap_or(0));
+        }
+    }
+}

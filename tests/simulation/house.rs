@@ -1,0 +1,239 @@
+//! A house drawn from a seed, with the whole daemon in it.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler};
+use conbusd::actors::ask;
+use conbusd::actors::events::{AccessoryChanged, LinkChanged, LinkState, Observe};
+use conbusd::app::{App, Audience, Rules, assemble_by};
+use conbusd::conbus::{ModuleType, Percent, Point, SerialNumber};
+use conbusd::config::{self, Config};
+use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup};
+use conbusd::policy::AccessoryKind;
+use conbusd::policy::switch::AccessoryState;
+use fastrand::Rng;
+
+use crate::court::{Court, Promise, Shown, Window};
+use crate::pace::Pace;
+use crate::wire::{Line, LineDial};
+
+/// What a run is made of besides its seed.
+#[derive(Clone, Default)]
+pub(crate) struct Knobs {
+    /// The times of the update rule and of the outbox; whatever they are, the court expects the usual ones.
+    pub(crate) rules: Rules,
+    /// What the daemon takes for the freshness bound, when it is not what the court expects.
+    pub(crate) ttl: Option<Duration>,
+    /// The same for the number of outputs it may remember.
+    pub(crate) max_entries: Option<usize>,
+}
+
+/// One lamp.
+#[derive(Clone, Copy)]
+pub(crate) struct Lamp {
+    pub(crate) point: Point,
+    pub(crate) dims: bool,
+}
+
+/// The house and the daemon.
+pub(crate) struct House {
+    pub(crate) app: App,
+    pub(crate) line: Rc<Line>,
+    pub(crate) court: Rc<RefCell<Court>>,
+    pub(crate) lamps: Rc<Vec<Lamp>>,
+    pub(crate) actors: Vec<SerialNumber>,
+    pub(crate) max_entries: usize,
+    pub(crate) ttl: Duration,
+    /// Whether the daemon can keep everything fresh by itself: it polls, and has room for every output.
+    pub(crate) keeps_fresh: bool,
+}
+
+/// What the doors would have been told.
+struct Door {
+    court: Rc<RefCell<Court>>,
+    line: Rc<Line>,
+    lamps: Rc<Vec<Lamp>>,
+}
+
+impl Actor for Door {
+    type Context = Context<Self>;
+}
+
+impl Handler<AccessoryChanged> for Door {
+    type Result = ();
+
+    fn handle(&mut self, changed: AccessoryChanged, _: &mut Context<Self>) {
+        let shown = shown(self.lamps[changed.id.0 as usize], &changed.state);
+        self.court.borrow_mut().shown(Window::Told, &shown, self.line.now());
+    }
+}
+
+impl Handler<LinkChanged> for Door {
+    type Result = ();
+
+    fn handle(&mut self, changed: LinkChanged, _: &mut Context<Self>) {
+        let now = self.line.now();
+        let mut court = self.court.borrow_mut();
+        court.trace((now, changed.state as u8));
+        match changed.state {
+            LinkState::Up => {
+                court.figures.connections += 1;
+                court.link_down = None;
+            }
+            LinkState::Down => court.link_down = court.link_down.or(Some(now)),
+            LinkState::Dialling => {}
+        }
+    }
+}
+
+/// What an accessory shows, in the words of the court.
+pub(crate) fn shown(lamp: Lamp, state: &AccessoryState) -> Shown {
+    Shown {
+        point: lamp.point,
+        on: state.on,
+        level: state.brightness.map(Percent::get),
+        freshness: state.freshness,
+        observed_at: state.observed_at,
+        origin: state.origin,
+    }
+}
+
+fn serial(n: u8) -> SerialNumber {
+    format!("00123450{n:02}").parse().unwrap()
+}
+
+const INSTALLED: [(u8, ModuleType); 8] = [
+    (1, ModuleType::XP24),
+    (2, ModuleType::XP24),
+    (3, ModuleType::XP24),
+    (4, ModuleType::XP33LED),
+    (5, ModuleType::XP33LED),
+    (6, ModuleType::XP33LED),
+    (7, ModuleType::XP33LR),
+    (99, ModuleType::XP230),
+];
+
+fn config_of(ttl: Duration, max_entries: usize, polls: bool) -> Config {
+    let mut text = format!(
+        "[cache]\nttl = \"{}ms\"\nmax_entries = {max_entries}\n[poller]\nenabled = {polls}\n\
+         [[gateway]]\nid = \"home\"\naddress = \"emulator\"\n",
+        ttl.as_millis()
+    );
+    for (n, kind) in INSTALLED {
+        text += &format!("[[module]]\nserial = \"{}\"\ntype = \"{kind}\"\nlink = {n}\n", serial(n));
+        for output in 0..kind.outputs() {
+            let lamp = if kind.is_dimmable() { "dimmer" } else { "light" };
+            text += &format!(
+                "[[accessory]]\nid = \"m{n}o{output}\"\nname = \"Lamp {n} {output}\"\nkind = \"{lamp}\"\n\
+                 module = \"{}\"\noutput = {output}\n",
+                serial(n)
+            );
+        }
+    }
+    config::parse("simulation.toml", &text, Path::new("/")).unwrap()
+}
+
+fn setup_of(chance: &mut Rng) -> HouseSetup {
+    let modules = INSTALLED.map(|(n, kind)| {
+        let levels = (0..kind.outputs()).map(|_| {
+            let level = if chance.bool() { 0 } else { chance.u8(1..=100) };
+            Percent::new(level).unwrap()
+        });
+        let mut module = ModuleSetup::new(serial(n), kind, n).with_levels(levels);
+        module.auto_report = kind.is_actor() && chance.u8(0..4) > 0;
+        module
+    });
+    let mut setup = HouseSetup::new(modules.into());
+    setup.seed = chance.u64(..);
+    setup.echo_events = chance.bool();
+    setup
+}
+
+/// Builds the house of this seed and starts the daemon in it.
+pub(crate) fn build(chance: &mut Rng, knobs: &Knobs) -> House {
+    let ttl = Duration::from_secs([30, 30, 45, 90][chance.usize(0..4)]);
+    let max_entries = [1000, 1000, 24, 9][chance.usize(0..4)];
+    let polls = chance.u8(0..6) > 0;
+    let setup = setup_of(chance);
+    let config = config_of(knobs.ttl.unwrap_or(ttl), knobs.max_entries.unwrap_or(max_entries), polls);
+    let lamps: Vec<Lamp> = config
+        .accessories
+        .iter()
+        .map(|one| Lamp { point: one.point, dims: one.kind == AccessoryKind::Dimmer })
+        .collect();
+    let lamps = Rc::new(lamps);
+    let court = Rc::new(RefCell::new(Court::new(ttl)));
+    let emulator = Emulator::new(setup);
+    let modules = INSTALLED.map(|(n, kind)| (serial(n), kind, n));
+    let pace = Pace::new(BTreeSet::from([serial(99)]));
+    let line = Line::new(emulator, court.clone(), pace, modules.into());
+    line.sample();
+    let door = Door { court: court.clone(), line: line.clone(), lamps: lamps.clone() }.start();
+    let audience = Audience {
+        accessories: vec![door.clone().recipient()],
+        links: vec![door.recipient()],
+        ..Audience::default()
+    };
+    let dials = vec![Box::new(LineDial(line.clone())) as Box<dyn conbusd::transport::Dial>];
+    let app = assemble_by(&config, dials, &audience, chance.u64(..), &knobs.rules);
+    let actors = INSTALLED.iter().filter(|(_, kind)| kind.is_actor()).map(|(n, _)| serial(*n)).collect();
+    let keeps_fresh = polls && max_entries >= lamps.len();
+    House { app, line, court, lamps, actors, max_entries, ttl, keeps_fresh }
+}
+
+impl House {
+    /// The outputs of a module.
+    pub(crate) fn points_of(&self, serial: SerialNumber) -> Vec<(usize, Lamp)> {
+        let lamps = self.lamps.iter().copied().enumerate();
+        lamps.filter(|(_, lamp)| lamp.point.serial == serial).collect()
+    }
+
+    /// Looks at the bounds of every queue.
+    pub(crate) async fn inspect(&self) {
+        let now = self.line.now();
+        let within = Duration::from_secs(1);
+        let cache = ask(&self.app.cache, Observe, within).await;
+        let connection = ask(&self.app.connections[0], Observe, within).await;
+        let listener = ask(&self.app.listeners[0], Observe, within).await;
+        let poller = ask(&self.app.poller, Observe, within).await;
+        let counters = self.line.emulator.counters();
+        let mut court = self.court.borrow_mut();
+        let (Ok(cache), Ok(connection), Ok(_), Ok(_)) = (cache, connection, listener, poller) else {
+            court.broken(Promise::Alive, now, || "an actor does not answer".into());
+            return;
+        };
+        let bounds = [
+            ("entries", &cache["entries"], self.max_entries as u64),
+            ("readers_waiting", &cache["readers_waiting"], 1024),
+            ("queue", &connection["queue"], 200),
+            ("news_lost_total", &connection["news_lost_total"], 0),
+        ];
+        for (name, value, bound) in bounds {
+            if value.as_u64().is_none_or(|value| value > bound) {
+                court.broken(Promise::Queue, now, || format!("{name} is {value}, its bound {bound}"));
+            }
+        }
+        if counters.connections_open_max > 1 {
+            court.broken(Promise::Connection, now, || "two at once".into());
+        }
+        if counters.connection_gap_min.is_some_and(|gap| gap < Duration::from_millis(250)) {
+            let gap = counters.connection_gap_min;
+            court.broken(Promise::Connection, now, || format!("dialled {gap:?} after the last one"));
+        }
+    }
+
+    /// Whether every actor lives, and stops when it is told to.
+    pub(crate) async fn finish(&self) {
+        self.inspect().await;
+        let died = self.app.accessories.iter().filter(|one| !one.connected()).count();
+        let now = self.line.now();
+        if died > 0 {
+            self.court.borrow_mut().broken(Promise::Alive, now, || format!("{died} accessories died"));
+        }
+        self.app.drain().await;
+    }
+}

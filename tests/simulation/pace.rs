@@ -1,0 +1,75 @@
+//! The rules of speaking on the bus, checked at the wire: one exchange at a time, pauses, time-outs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use conbusd::conbus::{Function, Reply, SerialNumber, System, Telegram};
+
+use crate::court::{Court, Promise};
+
+const AFTER_REPLY: Duration = Duration::from_millis(20);
+const AFTER_EVENT: Duration = Duration::from_millis(60);
+const TIME_OUT: Duration = Duration::from_millis(300);
+const TIME_OUT_BRIDGE: Duration = Duration::from_millis(150);
+
+/// What the daemon waits for, and from when on it may speak.
+pub(crate) struct Pace {
+    bridges: BTreeSet<SerialNumber>,
+    flight: Option<(System, Duration)>,
+    free_at: Duration,
+}
+
+impl Pace {
+    pub(crate) fn new(bridges: BTreeSet<SerialNumber>) -> Self {
+        Self { bridges, flight: None, free_at: Duration::ZERO }
+    }
+
+    pub(crate) fn connected(&mut self) {
+        self.flight = None;
+        self.free_at = Duration::ZERO;
+    }
+
+    /// When what is in flight is given up.
+    fn given_up(&self) -> Option<Duration> {
+        let (waited, sent) = self.flight.as_ref()?;
+        Some(*sent + if self.bridges.contains(&waited.serial) { TIME_OUT_BRIDGE } else { TIME_OUT })
+    }
+
+    pub(crate) fn wrote(&mut self, telegram: &Telegram, now: Duration, court: &mut Court) {
+        if let Some(given_up) = self.given_up() {
+            self.free_at = given_up + AFTER_REPLY;
+            self.flight = None;
+        }
+        if now < self.free_at {
+            let early = self.free_at - now;
+            court.broken(Promise::Pacing, now, || format!("{telegram} came {early:?} too soon"));
+        }
+        match telegram {
+            Telegram::System(system) => self.flight = Some((system.clone(), now)),
+            _ => self.free_at = now + AFTER_EVENT,
+        }
+    }
+
+    pub(crate) fn heard(&mut self, telegram: &Telegram, now: Duration) {
+        let Telegram::Reply(reply) = telegram else { return };
+        if self.given_up().is_some_and(|given_up| given_up < now) {
+            return;
+        }
+        if self.flight.take_if(|(waited, _)| answers(reply, waited)).is_some() {
+            self.free_at = now + AFTER_REPLY;
+        }
+    }
+}
+
+fn answers(reply: &Reply, waited: &System) -> bool {
+    reply.serial == waited.serial
+        && match (waited.reads(), reply.function) {
+            (_, Function::NAK) => true,
+            (Some(asked), Function::READ_DATAPOINT) => {
+                reply.datapoint().is_some_and(|(told, _)| told == asked)
+            }
+            (None, Function::ACK) => true,
+            (None, function) => function == waited.function,
+            (Some(_), _) => false,
+        }
+}

@@ -1,0 +1,269 @@
+//! Who uses the house: readers through the daemon, hands at the walls, other masters on the bus.
+
+use std::time::Duration;
+
+use conbusd::actors::events::{GetState, Read, SetTarget};
+use conbusd::actors::{ask, now as moment};
+use conbusd::conbus::{
+    Bitmap, Command, Datapoint, Event, EventSource, Function, Levels, Percent, Reply, SerialNumber, System,
+};
+use conbusd::policy::store::Want;
+use conbusd::policy::switch::{Target, Until};
+use conbusd::policy::{Freshness, Urgency};
+use fastrand::Rng;
+use tokio::task::spawn_local;
+
+use crate::court::{Promise, Shown, Window};
+use crate::house::{House, Lamp, shown};
+use crate::weather::Weather;
+
+/// How long a read, and a confirmed write, may take at most.
+const READ_WITHIN: Duration = Duration::from_millis(3_500);
+const WRITE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Two changes of one output are told in their order when they are this far apart.
+const HANDS_APART: Duration = Duration::from_millis(100);
+
+impl House {
+    /// Reads an accessory as a door does, and judges the answer.
+    pub(crate) fn read(&self, index: usize, max_age: Want) {
+        let (lamp, court, line) = (self.lamps[index], self.court.clone(), self.line.clone());
+        let asked = line.now();
+        let answer = ask(&self.app.accessories[index], GetState { max_age }, READ_WITHIN * 2);
+        spawn_local(async move {
+            let answer = answer.await;
+            let now = line.now();
+            let mut court = court.borrow_mut();
+            if now > asked + READ_WITHIN {
+                court.broken(Promise::Deadline, now, || {
+                    format!("a read of {:?} took {:?}", lamp.point, now - asked)
+                });
+            }
+            match answer {
+                Ok(state) => {
+                    let shown = shown(lamp, &state);
+                    court.shown(Window::Accessory, &shown, now);
+                    judge_age(&mut court, &shown, max_age, now);
+                }
+                Err(error) => court.trace((now, error as u8)),
+            }
+        });
+    }
+
+    /// Reads the cache itself.
+    pub(crate) fn read_cache(&self, index: usize, max_age: Want) {
+        let (lamp, court, line) = (self.lamps[index], self.court.clone(), self.line.clone());
+        let asked = line.now();
+        let read = Read { point: lamp.point, max_age, urgency: Urgency::Reader };
+        let answer = ask(&self.app.cache, read, READ_WITHIN * 2);
+        spawn_local(async move {
+            let answer = answer.await;
+            let now = line.now();
+            let mut court = court.borrow_mut();
+            if now > asked + READ_WITHIN {
+                court.broken(Promise::Deadline, now, || {
+                    format!("a read of {:?} took {:?}", lamp.point, now - asked)
+                });
+            }
+            match answer {
+                Ok(reading) => {
+                    let shown = Shown {
+                        point: lamp.point,
+                        on: reading.on,
+                        level: reading.level.map(Percent::get).filter(|_| lamp.dims),
+                        freshness: reading.freshness,
+                        observed_at: reading.observed_at,
+                        origin: reading.origin,
+                    };
+                    court.shown(Window::Cache, &shown, now);
+                    judge_age(&mut court, &shown, max_age, now);
+                }
+                Err(error) => court.trace((now, error as u8)),
+            }
+        });
+    }
+
+    /// Gives a command; when it is confirmed it must have happened.
+    pub(crate) fn command(&self, index: usize, target: Target, until: Until) {
+        let (lamp, court, line) = (self.lamps[index], self.court.clone(), self.line.clone());
+        let asked = line.now();
+        let answer =
+            ask(&self.app.accessories[index], SetTarget { target, until, client: 1 }, WRITE_WITHIN * 2);
+        spawn_local(async move {
+            let answer = answer.await;
+            let now = line.now();
+            let mut court = court.borrow_mut();
+            court.trace((now, answer.is_ok()));
+            if now > asked + WRITE_WITHIN {
+                let what = format!("a command for {:?} took {:?}", lamp.point, now - asked);
+                court.broken(Promise::Deadline, now, || what);
+            }
+            // A newer wish may have taken its place: what is reported done is what is shown.
+            if let Ok(state) = answer
+                && until == Until::Confirmed
+                && state.freshness == Freshness::Fresh
+                && let Some(on) = state.on
+            {
+                court.confirmed(lamp.point, on, state.brightness.map(Percent::get), asked, now);
+            }
+        });
+    }
+
+    /// Somebody changes an output at the wall, unless that could be told in the wrong order.
+    pub(crate) fn touch(&self, lamp: Lamp, weather: &Weather, chance: &mut Rng) {
+        let now = self.line.now();
+        self.line.sample();
+        let busy = {
+            let court = self.court.borrow();
+            let life = court.truth.of(lamp.point);
+            life.on.since() + HANDS_APART > now || life.level.since() + HANDS_APART > now
+        };
+        if busy || weather.is_restarting(lamp.point.serial) || self.line.is_commanded(lamp.point.serial) {
+            return;
+        }
+        if lamp.dims && chance.bool() {
+            let level = Percent::new(chance.u8(0..=100)).unwrap();
+            self.line.emulator.set_level(lamp.point, level);
+        } else {
+            let on = self.line.emulator.output(lamp.point).is_some_and(|(on, _)| on);
+            self.line.emulator.turn(lamp.point, !on);
+        }
+        self.line.sample();
+    }
+
+    /// Another master reads a module, and everybody hears it.
+    pub(crate) fn foreign_read(&self, serial: SerialNumber, weather: &Weather, chance: &mut Rng) {
+        if self.line.now() < weather.replies_late_until {
+            return;
+        }
+        let points = [Datapoint::OUTPUTS, Datapoint::LEVELS, Datapoint::ERROR_CODE];
+        self.line.emulator.overhear(System::read(serial, points[chance.usize(0..3)]));
+    }
+
+    /// Another master switches an output, and everybody hears it.
+    pub(crate) fn foreign_command(&self, lamp: Lamp, weather: &Weather, chance: &mut Rng) {
+        if weather.is_restarting(lamp.point.serial) || self.line.is_commanded(lamp.point.serial) {
+            return;
+        }
+        let output = lamp.point.output;
+        let command = if lamp.dims {
+            Command::SetLevel(output, Percent::new(chance.u8(0..=100)).unwrap())
+        } else {
+            Command::SetOutput(output, chance.bool())
+        };
+        self.line.commanded(lamp.point.serial);
+        self.line.emulator.overhear(System::command(lamp.point.serial, command));
+        self.line.sample_when_heard();
+    }
+
+    /// The daemon hears a module's reply to a master whose question it could not hear, up to 80 ms late.
+    pub(crate) fn unheard_read(&self, serial: SerialNumber, chance: &mut Rng) {
+        let outputs = self.points_of(serial);
+        let levels = outputs[0].1.dims && chance.bool();
+        let (mut bitmap, mut dimmed) = (Bitmap::default(), Levels::default());
+        for (_, lamp) in &outputs {
+            let (on, level) = self.line.emulator.output(lamp.point).unwrap();
+            bitmap.set(lamp.point.output, on);
+            dimmed.set(lamp.point.output, level);
+        }
+        let told =
+            if levels { format!("15{dimmed}") } else { format!("12{}", bitmap.to_text(outputs.len() as u8)) };
+        let reply = Reply::new(serial, Function::READ_DATAPOINT, told.into_bytes()).unwrap();
+        self.say_later(conbusd::conbus::Telegram::from(reply).to_bytes(), chance.u64(0..80));
+    }
+
+    /// The daemon hears one of the last replies once more.
+    pub(crate) fn echo(&self, chance: &mut Rng) {
+        if let Some(bytes) = self.line.echo(chance.usize(0..8)) {
+            self.say_later(bytes, chance.u64(0..300));
+        }
+    }
+
+    /// Something on the line that is no telegram.
+    pub(crate) fn garbage(&self, chance: &mut Rng) {
+        let bytes: Vec<u8> = (0..chance.usize(1..60)).map(|_| chance.u8(..)).collect();
+        let bytes = bytes.into_iter().filter(|byte| !matches!(byte, b'<' | b'>')).collect();
+        self.say_later(bytes, 0);
+    }
+
+    fn say_later(&self, bytes: Vec<u8>, millis: u64) {
+        let line = self.line.clone();
+        let connection = line.connection();
+        spawn_local(async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            if line.connection() == connection {
+                line.say(bytes);
+            }
+        });
+    }
+
+    /// Somebody presses a button that no module reacts to.
+    pub(crate) fn press(&self, chance: &mut Rng) {
+        let source = EventSource::parse_stem(&format!("E14L{:02}I{:02}", chance.u8(40..60), chance.u8(0..5)));
+        self.line.emulator.press(source.unwrap(), Duration::from_millis(chance.u64(40..300)));
+    }
+
+    /// A report of a module that is not configured.
+    pub(crate) fn stranger(&self, chance: &mut Rng) {
+        let source = EventSource::parse_stem(&format!("E07L{:02}I8{}", chance.u8(40..60), chance.u8(0..4)));
+        let edge = conbusd::conbus::Edge::of_output(chance.bool());
+        let bus = conbusd::conbus::EventBus::Xp;
+        self.line.emulator.inject(Event { bus, source: source.unwrap(), edge });
+    }
+
+    /// Many readers of one module at the same moment insist on the bus; with nothing wrong that costs one
+    /// telegram a datapoint, and one more of each that was already on its way.
+    pub(crate) async fn crowd(&self, serial: SerialNumber) {
+        let lamps = self.points_of(serial);
+        let before = self.line.reads_of(serial);
+        let asked = moment();
+        for _ in 0..4 {
+            for (index, _) in &lamps {
+                self.read(*index, Want::Since(asked));
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let reads = self.line.reads_of(serial) - before;
+        let most = if lamps[0].1.dims { 4 } else { 2 };
+        if reads > most {
+            let now = self.line.now();
+            let what = format!("{} readers of {serial} cost {reads} telegrams", lamps.len() * 4);
+            self.court.borrow_mut().broken(Promise::SingleFlight, now, || what);
+        }
+    }
+
+    /// Whether every lamp is fresh and true when it is asked for, now that nothing is wrong any more.
+    pub(crate) async fn all_well(&self) {
+        for index in 0..self.lamps.len() {
+            let mut found = self.look(index).await;
+            if found.is_err() && !self.keeps_fresh {
+                // The first look has brought it back.
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                found = self.look(index).await;
+            }
+            if let Err(what) = found {
+                let now = self.line.now();
+                self.court.borrow_mut().broken(Promise::Liveness, now, || what);
+            }
+        }
+        self.court.borrow_mut().figures.recoveries += 1;
+    }
+
+    async fn look(&self, index: usize) -> Result<(), String> {
+        let lamp = self.lamps[index];
+        let answer = ask(&self.app.accessories[index], GetState { max_age: Want::Known }, READ_WITHIN).await;
+        let (on, level) = self.line.emulator.output(lamp.point).unwrap();
+        let well = matches!(&answer, Ok(state) if state.freshness == Freshness::Fresh
+            && state.on == Some(on) && (!lamp.dims || state.brightness == Some(level)));
+        if well { Ok(()) } else { Err(format!("{:?} is at {level} and shown as {answer:?}", lamp.point)) }
+    }
+}
+
+fn judge_age(court: &mut crate::court::Court, shown: &Shown, max_age: Want, now: Duration) {
+    if let Want::Since(since) = max_age
+        && shown.freshness == Freshness::Fresh
+        && shown.observed_at.is_none_or(|observed| observed < since)
+    {
+        court.broken(Promise::MaxAge, now, || format!("wanted since {since:?}, got {shown:?}"));
+    }
+}

@@ -1,0 +1,356 @@
+//! The line between the daemon and the gateway: it listens, cuts what it carries into pieces, and can say things
+//! that the house did not say: replies heard twice, replies to masters whose questions nobody heard, garbage.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use conbusd::conbus::{
+    Datapoint, DatapointValue, EventMeaning, ModuleType, Piece, Point, Reply, SerialNumber, Splitter,
+    Telegram,
+};
+use conbusd::emulator::Emulator;
+use conbusd::transport::{BusStream, Dial, Dialled};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+
+use crate::court::Court;
+use crate::pace::Pace;
+
+/// From the last byte of a request until the modules have heard it, by the timing of the emulated bus.
+pub(crate) const TRAVEL: Duration = Duration::from_millis(15);
+
+/// How long a command keeps a module busy: the way, the acknowledgement, the report.
+const COMMAND: Duration = Duration::from_millis(150);
+
+/// How long a module that repeats itself may be believed: six repeats, of which some may be lost.
+const STORM_NOTICED: Duration = Duration::from_secs(3);
+
+/// How many of the replies heard last may be heard again.
+const ECHOES: usize = 8;
+
+/// And for how long.
+const ECHO_AGE: Duration = Duration::from_millis(500);
+
+/// What the line is and does, shared by whoever has to do with it.
+pub(crate) struct Line {
+    pub(crate) emulator: Emulator,
+    pub(crate) court: Rc<RefCell<Court>>,
+    pub(crate) pace: RefCell<Pace>,
+    modules: Vec<(SerialNumber, ModuleType, u8)>,
+    extra: RefCell<VecDeque<Vec<u8>>>,
+    reader: RefCell<Option<Waker>>,
+    /// Bytes a read gives at most; 0: all there are.
+    pub(crate) chunk: Cell<usize>,
+    /// Nothing comes through any more.
+    pub(crate) dead: Cell<bool>,
+    open: Cell<u32>,
+    echoes: RefCell<VecDeque<(Duration, Vec<u8>)>>,
+    pub(crate) dials: Cell<u64>,
+    /// Which connection it is, by number.
+    connection: Cell<u64>,
+    /// When each module was last told to do something.
+    commands: RefCell<BTreeMap<SerialNumber, Duration>>,
+    /// What has begun to repeat itself since the last time that all was well.
+    pub(crate) stormed: RefCell<Vec<SerialNumber>>,
+    /// How often the state of each module was read.
+    reads: RefCell<BTreeMap<SerialNumber, u64>>,
+}
+
+impl Line {
+    pub(crate) fn new(
+        emulator: Emulator,
+        court: Rc<RefCell<Court>>,
+        pace: Pace,
+        modules: Vec<(SerialNumber, ModuleType, u8)>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            emulator,
+            court,
+            pace: RefCell::new(pace),
+            modules,
+            extra: RefCell::default(),
+            reader: RefCell::default(),
+            chunk: Cell::new(0),
+            dead: Cell::new(false),
+            open: Cell::new(0),
+            echoes: RefCell::default(),
+            dials: Cell::new(0),
+            connection: Cell::new(0),
+            commands: RefCell::default(),
+            stormed: RefCell::default(),
+            reads: RefCell::default(),
+        })
+    }
+
+    /// Which connection it is, by number.
+    pub(crate) fn connection(&self) -> u64 {
+        self.connection.get()
+    }
+
+    /// A module that repeats an old reply is believed until the repetition is noticed, on each connection anew.
+    pub(crate) fn excuse_storms(&self) {
+        let until = self.now() + STORM_NOTICED;
+        let stormed = self.stormed.borrow();
+        self.court.borrow_mut().truth.excuse(until, |point| stormed.contains(&point.serial));
+    }
+
+    /// How often the state of a module was read.
+    pub(crate) fn reads_of(&self, serial: SerialNumber) -> u64 {
+        self.reads.borrow().get(&serial).copied().unwrap_or(0)
+    }
+
+    /// Notes a command on its way to a module.
+    pub(crate) fn commanded(&self, serial: SerialNumber) {
+        self.commands.borrow_mut().insert(serial, self.now());
+    }
+
+    /// Whether a command is on its way to this module, or has just been obeyed.
+    pub(crate) fn is_commanded(&self, serial: SerialNumber) -> bool {
+        self.commands.borrow().get(&serial).is_some_and(|at| *at + COMMAND > self.now())
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.emulator.uptime()
+    }
+
+    /// Notes the true state of every output now.
+    pub(crate) fn sample(&self) {
+        let outputs = self.emulator.with(|house, _| house.outputs());
+        self.court.borrow_mut().truth.sample(self.now(), &outputs);
+    }
+
+    /// Notes the true state when a request that is written now has reached the modules.
+    pub(crate) fn sample_when_heard(self: &Rc<Self>) {
+        let line = self.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(TRAVEL).await;
+            line.sample();
+        });
+    }
+
+    /// Says this to the daemon between two telegrams of the house.
+    pub(crate) fn say(&self, bytes: Vec<u8>) {
+        if self.open.get() == 0 || self.dead.get() {
+            return;
+        }
+        self.extra.borrow_mut().push_back(bytes);
+        if let Some(reader) = self.reader.borrow_mut().take() {
+            reader.wake();
+        }
+    }
+
+    /// One of the replies heard last, to be said again.
+    pub(crate) fn echo(&self, which: usize) -> Option<Vec<u8>> {
+        let now = self.now();
+        let mut echoes = self.echoes.borrow_mut();
+        echoes.retain(|(heard, _)| *heard + ECHO_AGE > now);
+        (!echoes.is_empty()).then(|| echoes[which % echoes.len()].1.clone())
+    }
+
+    fn wrote(self: &Rc<Self>, telegram: &Telegram) {
+        let now = self.now();
+        debug(now, "TX", telegram);
+        let mut court = self.court.borrow_mut();
+        court.figures.sent += 1;
+        court.trace((now, telegram.to_string()));
+        self.pace.borrow_mut().wrote(telegram, now, &mut court);
+        if let Telegram::System(system) = telegram
+            && matches!(system.reads(), Some(Datapoint::OUTPUTS | Datapoint::LEVELS))
+        {
+            *self.reads.borrow_mut().entry(system.serial).or_default() += 1;
+        }
+        if let Telegram::System(system) = telegram
+            && system.commands().is_some()
+        {
+            court.figures.commands += 1;
+            self.commanded(system.serial);
+            self.sample_when_heard();
+        }
+    }
+
+    fn heard(&self, telegram: &Telegram, by_itself: bool) {
+        let now = self.now();
+        debug(now, "RX", telegram);
+        let mut court = self.court.borrow_mut();
+        court.figures.heard += 1;
+        court.trace((now, telegram.to_string()));
+        self.pace.borrow_mut().heard(telegram, now);
+        match telegram {
+            Telegram::Reply(reply) => {
+                let mut echoes = self.echoes.borrow_mut();
+                if by_itself {
+                    echoes.retain(|(heard, _)| *heard + ECHO_AGE > now);
+                    echoes.push_back((now, telegram.to_bytes()));
+                    echoes.truncate(ECHOES);
+                }
+                said(reply, now, &mut court);
+            }
+            Telegram::Event(event) => {
+                let source = event.source;
+                let from = self
+                    .modules
+                    .iter()
+                    .find(|(_, kind, link)| (*kind, *link) == (source.module_type, source.link));
+                if let (EventMeaning::OutputReport(output), Some((serial, ..))) = (event.meaning(), from) {
+                    let on = event.edge == conbusd::conbus::Edge::Make;
+                    court.truth.said_on(now, Point { serial: *serial, output }, on);
+                }
+            }
+            Telegram::System(_) => {}
+        }
+    }
+}
+
+fn said(reply: &Reply, now: Duration, court: &mut Court) {
+    match reply.value() {
+        Some((Datapoint::OUTPUTS, DatapointValue::Outputs(outputs))) => {
+            for (output, on) in outputs.known() {
+                court.truth.said_on(now, Point { serial: reply.serial, output }, on);
+            }
+        }
+        Some((Datapoint::LEVELS, DatapointValue::Levels(levels))) => {
+            for (output, level) in levels.known() {
+                court.truth.said_level(now, Point { serial: reply.serial, output }, level.get());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Dials the emulated house over the line.
+pub(crate) struct LineDial(pub(crate) Rc<Line>);
+
+impl Dial for LineDial {
+    fn dial(&self) -> Dialled {
+        let line = self.0.clone();
+        line.dials.set(line.dials.get() + 1);
+        let stream = line.emulator.connect();
+        let end = stream.map(|stream| LineEnd::new(line, stream));
+        Box::pin(async move {
+            let end = end.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+            Ok(Box::new(end) as Box<dyn BusStream>)
+        })
+    }
+
+    fn target(&self) -> String {
+        "line".into()
+    }
+}
+
+/// The daemon's end of one connection.
+struct LineEnd {
+    line: Rc<Line>,
+    stream: DuplexStream,
+    to_gateway: Splitter,
+    to_daemon: Splitter,
+    /// Whether the daemon has got the beginning of a telegram and not its end.
+    mid_frame: bool,
+}
+
+impl LineEnd {
+    fn new(line: Rc<Line>, stream: DuplexStream) -> Self {
+        line.open.set(line.open.get() + 1);
+        line.connection.set(line.connection.get() + 1);
+        line.extra.borrow_mut().clear();
+        line.echoes.borrow_mut().clear();
+        line.dead.set(false);
+        line.pace.borrow_mut().connected();
+        line.excuse_storms();
+        Self { line, stream, to_gateway: Splitter::new(), to_daemon: Splitter::new(), mid_frame: false }
+    }
+
+    fn delivered(&mut self, mut bytes: &[u8], by_itself: bool) {
+        if let Some(last) = bytes.iter().rev().find(|byte| matches!(byte, b'<' | b'>')) {
+            self.mid_frame = *last == b'<';
+        }
+        let line = self.line.clone();
+        while let Some(piece) = self.to_daemon.next_piece(&mut bytes) {
+            if let Piece::Frame(frame) = piece
+                && let Ok(telegram) = Telegram::parse(frame)
+            {
+                line.heard(&telegram, by_itself);
+            }
+        }
+    }
+}
+
+impl Drop for LineEnd {
+    fn drop(&mut self) {
+        self.line.open.set(self.line.open.get() - 1);
+    }
+}
+
+impl AsyncRead for LineEnd {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let extra = if self.mid_frame { None } else { self.line.extra.borrow_mut().pop_front() };
+        if let Some(extra) = extra.filter(|extra| extra.len() <= buffer.remaining()) {
+            buffer.put_slice(&extra);
+            self.delivered(&extra, false);
+            return Poll::Ready(Ok(()));
+        }
+        *self.line.reader.borrow_mut() = Some(context.waker().clone());
+        let chunk = self.line.chunk.get();
+        let room = if chunk == 0 { buffer.remaining() } else { chunk.min(buffer.remaining()) };
+        let mut piece = buffer.take(room);
+        let polled = Pin::new(&mut self.stream).poll_read(context, &mut piece);
+        let count = piece.filled().len();
+        let bytes = piece.filled().to_vec();
+        // SAFETY-free way to say how much of the buffer the piece has filled: copy it back.
+        if count > 0 {
+            buffer.put_slice(&bytes);
+            self.delivered(&bytes, true);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for LineEnd {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = &polled {
+            let mut written = &bytes[..*count];
+            let line = self.line.clone();
+            while let Some(piece) = self.to_gateway.next_piece(&mut written) {
+                match piece {
+                    Piece::Frame(frame) => {
+                        if let Ok(telegram) = Telegram::parse(frame) {
+                            line.wrote(&telegram);
+                        }
+                    }
+                    Piece::Noise(_) => {}
+                }
+            }
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// Prints what passes between the seconds `SIMULATION_FROM` and `SIMULATION_TO`.
+fn debug(now: Duration, way: &str, telegram: &Telegram) {
+    let second = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    if let (Some(from), Some(to)) = (second("SIMULATION_FROM"), second("SIMULATION_TO"))
+        && (from..to).contains(&now.as_secs())
+    {
+        println!("{now:?} {way} {telegram}");
+    }
+}
