@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, Supervisor};
+use futures_util::future::join_all;
 use log::{debug, warn};
 
 use self::plans::Plans;
@@ -200,9 +201,8 @@ impl App {
         }
         drain_one("poller", &self.poller).await;
         drain_one("cache", &self.cache).await;
-        for connection in &self.connections {
-            drain_one("connection", connection).await;
-        }
+        // Together: gateways that do not answer must not add up.
+        join_all(self.connections.iter().map(|connection| drain_one("connection", connection))).await;
         for listener in &self.listeners {
             drain_one("listener", listener).await;
         }

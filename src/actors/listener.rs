@@ -228,19 +228,21 @@ impl Handler<TelegramReceived> for Listener {
 impl Handler<TelegramSent> for Listener {
     type Result = ();
 
-    fn handle(&mut self, sent: TelegramSent, _: &mut Context<Self>) {
+    fn handle(&mut self, sent: TelegramSent, ctx: &mut Context<Self>) {
         self.interpreter.sent(&sent.telegram, sent.seq, sent.at, &mut self.found);
         self.tell_found(sent.at);
         self.show(Direction::Sent, &sent.telegram, sent.at);
+        self.step(ctx);
     }
 }
 
 impl Handler<ExchangeEnded> for Listener {
     type Result = ();
 
-    fn handle(&mut self, ended: ExchangeEnded, _: &mut Context<Self>) {
+    fn handle(&mut self, ended: ExchangeEnded, ctx: &mut Context<Self>) {
         self.interpreter.ended(ended.serial, ended.seq, ended.how, ended.at, &mut self.found);
         self.tell_found(ended.at);
+        self.step(ctx);
     }
 }
 
@@ -248,8 +250,10 @@ impl Handler<LinkChanged> for Listener {
     type Result = ();
 
     fn handle(&mut self, link: LinkChanged, ctx: &mut Context<Self>) {
-        if link.state == LinkState::Down {
-            self.interpreter.link_lost();
+        // Up: the end of the link before it may have found no room here.
+        if link.state != LinkState::Dialling {
+            self.interpreter.link_lost(link.at, &mut self.found);
+            self.tell_found(link.at);
             for serial in self.storm.link_lost() {
                 self.storm_effects.push(StormEffect::Released { serial });
             }
