@@ -4,6 +4,7 @@
 //! owns the order in which everything stops.
 
 mod doors;
+pub mod homekit;
 mod plans;
 pub mod run;
 
