@@ -17,6 +17,7 @@ use actix::dev::{MessageResponse, ToEnvelope};
 use actix::{
     Actor, ActorContext, Addr, AsyncContext, Handler, MailboxError, Message, Recipient, SpawnHandle,
 };
+use futures_util::FutureExt;
 
 use crate::policy::{BusError, Moment};
 
@@ -46,14 +47,12 @@ where
     T: Send + 'static,
     Result<T, BusError>: MessageResponse<A, M>,
 {
-    let answer = to.send(message).timeout(within);
-    async move {
-        match answer.await {
-            Ok(outcome) => outcome,
-            Err(MailboxError::Closed) => Err(BusError::Stopping),
-            Err(MailboxError::Timeout) => Err(BusError::TimedOut),
-        }
-    }
+    // Not an async block: it would move the request once more for every read.
+    to.send(message).timeout(within).map(|answer| match answer {
+        Ok(outcome) => outcome,
+        Err(MailboxError::Closed) => Err(BusError::Stopping),
+        Err(MailboxError::Timeout) => Err(BusError::TimedOut),
+    })
 }
 
 /// Where facts of one kind go. The only way to tell something.
