@@ -1,8 +1,8 @@
 //! Where the state is kept: a file that is old or new but never torn, and the one who writes it, one after another.
 
-use std::fs::{File, OpenOptions, rename};
+use std::fs::{File, OpenOptions, Permissions, rename};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use futures_util::future::LocalBoxFuture;
@@ -45,6 +45,8 @@ impl Vault for FileVault {
 pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    // One that a crash has left may have been made readable since.
+    file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text)?;
     file.sync_all()?;
     rename(&beside, path)?;
@@ -103,8 +105,6 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
