@@ -284,7 +284,8 @@ impl Word for IpAddr {
     const EXAMPLE: &'static str = "`\"192.168.1.5\"`";
 
     fn parse(text: &str) -> Result<Self, Fault> {
-        let address = text.parse().map_err(|_| Fault::new(format!("{} is not an IP address", quoted(text))))?;
+        let address =
+            text.parse().map_err(|_| Fault::new(format!("{} is not an IP address", quoted(text))))?;
         if Self::is_unspecified(&address) {
             return Err(Fault::new("no phone can reach this address").hint("write one of this machine's own"));
         }

@@ -1,6 +1,6 @@
 """Drives the bridge with aiohomekit, the controller of Home Assistant: pairing to unpairing, everything in between.
 
-usage: aio.py PORT PIN CONTROL_PORT [discover]
+usage: aio.py PORT PIN CONTROL_PORT
 
 Ends with 0 and the line "ok" when everything was as it should be. CONTROL_PORT is that of the emulated house.
 """
@@ -16,7 +16,6 @@ from aiohomekit.controller.ip.controller import IpController
 from aiohomekit.controller.ip.discovery import IpDiscovery
 from aiohomekit.controller.ip.pairing import IpPairing
 from aiohomekit.model.categories import Categories
-from aiohomekit.model.feature_flags import FeatureFlags
 from aiohomekit.model.status_flags import StatusFlags
 from aiohomekit.zeroconf import HomeKitService
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
@@ -38,12 +37,6 @@ async def find(zeroconf, port, known, within=15):
                     return description
         await asyncio.sleep(0.1)
     raise AssertionError("the bridge was not announced so")
-
-
-def straight(port, device_id):
-    """The bridge as if it had been found, where there is no multicast."""
-    return HomeKitService("Home", device_id, "conbusd", FeatureFlags(0), StatusFlags(1), 1, 1, Categories(2),
-                          "1.1", KIND, "127.0.0.1", ["127.0.0.1"], port)
 
 
 def short(kind):
@@ -154,20 +147,17 @@ async def second(controller, pairing, discovery):
     await pairing.remove_pairing(name)
     await until(lambda: not guest.is_connected)
     await refuses(guest.get_characteristics([(1, 3)]), exceptions.HomeKitException)
-    await guest.close()
+    await refuses(guest.close(), exceptions.HomeKitException)
     # Somebody who was never paired cannot pair while there is an admin.
     await refuses(discovery.async_start_pairing("other"), exceptions.HomeKitException)
 
 
-async def main(port, pin, control, discover):
+async def main(port, pin, control):
     async with AsyncZeroconf(interfaces=["127.0.0.1"]) as zeroconf:
         browser = AsyncServiceBrowser(zeroconf.zeroconf, KIND, handlers=[lambda **_: None])
         controller = IpController(CharacteristicCacheMemory(), zeroconf)
-        if discover:
-            description = await find(zeroconf, port, lambda found: found.status_flags == StatusFlags.UNPAIRED)
-            assert description.category == Categories.BRIDGE and description.protocol_version == "1.1", description
-        else:
-            description = straight(port, "00:00:00:00:00:00")
+        description = await find(zeroconf, port, lambda found: found.status_flags == StatusFlags.UNPAIRED)
+        assert description.category == Categories.BRIDGE and description.protocol_version == "1.1", description
         for turn in range(2):
             discovery = IpDiscovery(controller, description)
             if turn == 0:
@@ -176,16 +166,14 @@ async def main(port, pin, control, discover):
                 await refuses(finish("999-99-998"), exceptions.AuthenticationError)
             finish = await discovery.async_start_pairing("home")
             pairing = await finish(pin)
-            if discover:
-                await find(zeroconf, port, lambda found: found.status_flags == StatusFlags(0))
+            await find(zeroconf, port, lambda found: found.status_flags == StatusFlags(0))
             await use(pairing, control)
             await second(controller, pairing, IpDiscovery(controller, description))
             await pairing.remove_pairing(pairing.pairing_data["iOSPairingId"])
             await pairing.close()
-            if discover:
-                description = await find(zeroconf, port, lambda found: found.status_flags == StatusFlags.UNPAIRED)
+            description = await find(zeroconf, port, lambda found: found.status_flags == StatusFlags.UNPAIRED)
         await browser.async_cancel()
     print("ok")
 
 
-asyncio.run(main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4:] == ["discover"]))
+asyncio.run(main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))

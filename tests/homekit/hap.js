@@ -116,7 +116,7 @@ async function second(client) {
   });
   assert.strictEqual((await guest.getAccessories()).accessories.length, 25);
   await assert.rejects(guest.listPairings());
-  await client.removePairing(name);
+  await client.removePairing(Buffer.from(name));
   await assert.rejects(guest.getAccessories());
   await assert.rejects(new HttpClient(DEVICE, "127.0.0.1", port).pairSetup(pin));
 }
@@ -131,6 +131,8 @@ async function main() {
     await client.pairSetup(pin);
     await use(client);
     await second(client);
+    // A removal closes this controller's connection, which it would then use again.
+    await client.close();
     await client.removePairing(client.pairingProtocol.iOSDevicePairingID);
     await client.close();
   }

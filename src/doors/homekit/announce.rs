@@ -96,7 +96,10 @@ impl Announcer {
     pub(super) async fn announce(self: Rc<Self>, hall: Rc<RefCell<Hall>>, bridge: usize, listen: SocketAddr) {
         let changed = hall.borrow().changed(bridge);
         self.say(&hall.borrow(), bridge, listen);
-        tokio::task::spawn_local(find_self(self.scope.clone(), hall.borrow().bridge(bridge).device_id.clone()));
+        tokio::task::spawn_local(find_self(
+            self.scope.clone(),
+            hall.borrow().bridge(bridge).device_id.clone(),
+        ));
         loop {
             changed.notified().await;
             self.say(&hall.borrow(), bridge, listen);
@@ -118,7 +121,8 @@ impl Announcer {
 
     /// Takes back what was announced.
     pub(super) async fn goodbye(&self, hall: &RefCell<Hall>) {
-        for bridge in 0..hall.borrow().bridge_count() {
+        let bridges = hall.borrow().bridge_count();
+        for bridge in 0..bridges {
             let name = {
                 let hall = hall.borrow();
                 format!("{}.{KIND}", instance(&hall.bridge_name(bridge), &hall.bridge(bridge).device_id))
@@ -218,7 +222,8 @@ mod tests {
         assert_eq!(scope("127.0.0.1").address(), Some("127.0.0.1".parse().unwrap()));
         assert_eq!(interfaces(&scope("::1")), "[LoopbackV6]");
         assert_eq!(scope("0.0.0.0").address(), None);
-        let chosen = Scope::new("0.0.0.0".parse().unwrap(), Some("eth0".into()), Some("10.0.0.7".parse().unwrap()));
+        let chosen =
+            Scope::new("0.0.0.0".parse().unwrap(), Some("eth0".into()), Some("10.0.0.7".parse().unwrap()));
         assert_eq!(interfaces(&chosen), "[Name(\"eth0\")]");
         assert_eq!(chosen.address(), Some("10.0.0.7".parse().unwrap()));
     }

@@ -20,6 +20,7 @@ pub(super) struct Malformed;
 
 /// A read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the protocol's four switches")]
 pub(super) struct Query {
     /// Of what, in this order.
     pub(super) keys: Vec<Key>,
@@ -92,14 +93,15 @@ impl Query {
         let results: Vec<_> = self.keys.iter().map(|key| read(*key)).collect();
         let objects = results.into_iter().map(|(mut object, result)| {
             if failed {
-                object.insert("status".into(), result.as_ref().err().map_or(0, |status| status.code()).into());
+                object
+                    .insert("status".into(), result.as_ref().err().map_or(0, |status| status.code()).into());
             }
             if let Ok(value) = result {
                 object.insert("value".into(), value.json());
             }
             Json::Object(object)
         });
-        listed(if failed { 207 } else { 200 }, objects.collect())
+        listed(if failed { 207 } else { 200 }, &objects.collect::<Vec<_>>())
     }
 }
 
@@ -116,7 +118,7 @@ fn identified((aid, iid): Key) -> Map<String, Json> {
     Map::from_iter([("aid".into(), aid.into()), ("iid".into(), iid.into())])
 }
 
-fn listed(status: u16, objects: Vec<Json>) -> Answer {
+fn listed(status: u16, objects: &[Json]) -> Answer {
     Answer::json(status, json!({ "characteristics": objects }).to_string())
 }
 
@@ -250,7 +252,9 @@ impl Batch {
         let value = own.format.accept(written).ok_or(Status::Invalid)?;
         match (&own.source, &value, member.place) {
             (Source::Identify, _, place) => self.blink.push(place),
-            (Source::On, Value::Bool(on), Some(place)) => self.targets.entry(place).or_default().on = Some(*on),
+            (Source::On, Value::Bool(on), Some(place)) => {
+                self.targets.entry(place).or_default().on = Some(*on);
+            }
             (Source::Brightness, Value::Int(level), Some(place)) => {
                 let level = u8::try_from(*level).ok().and_then(Percent::new);
                 self.targets.entry(place).or_default().level = level;
@@ -280,7 +284,7 @@ impl Batch {
             is_plain &= status == Status::Success && !entry.reply;
             objects.push(Json::Object(object));
         }
-        (written, if is_plain { Answer::bare(204) } else { listed(207, objects) })
+        (written, if is_plain { Answer::bare(204) } else { listed(207, &objects) })
     }
 }
 
@@ -305,17 +309,18 @@ mod tests {
         json!({"aid": aid, "iid": iid, "value": value})
     }
 
-    fn one(entry: Json) -> Batch {
+    fn one(entry: &Json) -> Batch {
         planned(&json!({ "characteristics": [entry] }))
     }
 
     fn statuses(answer: &Answer) -> (u16, Vec<i64>) {
-        let body: Json = answer.body.as_ref().map_or(json!({}), |(_, body)| serde_json::from_slice(body).unwrap());
+        let body: Json =
+            answer.body.as_ref().map_or(json!({}), |(_, body)| serde_json::from_slice(body).unwrap());
         let list = body["characteristics"].as_array().cloned().unwrap_or_default();
         (answer.status, list.iter().map(|entry| entry["status"].as_i64().unwrap_or(1)).collect())
     }
 
-    fn status_of(entry: Json) -> Vec<i64> {
+    fn status_of(entry: &Json) -> Vec<i64> {
         statuses(&one(entry).finish(&BTreeMap::new()).1).1
     }
 
@@ -354,7 +359,8 @@ mod tests {
 
     #[test]
     fn malformed_reads_are_refused() {
-        for text in ["", "id=", "id=1", "id=1.x", "id=1.2,", "id=-1.2", "meta=1", "id=1.99999999999999999999"] {
+        for text in ["", "id=", "id=1", "id=1.x", "id=1.2,", "id=-1.2", "meta=1", "id=1.99999999999999999999"]
+        {
             assert_eq!(Query::parse(text), Err(Malformed), "{text}");
         }
         assert_eq!(Query::parse("id=1.2%2C3.4").unwrap().keys, [(1, 2), (3, 4)]);
@@ -374,27 +380,29 @@ mod tests {
 
     #[test]
     fn a_lamp_that_fails_does_not_fail_the_others() {
-        let batch = planned(&json!({"characteristics": [write(DIMMER_LEVEL, &json!(40)), write(LIGHT, &json!(1))]}));
-        let (written, answer) = batch.finish(&BTreeMap::from([(0, Status::Success), (1, Status::Unreachable)]));
+        let batch =
+            planned(&json!({"characteristics": [write(DIMMER_LEVEL, &json!(40)), write(LIGHT, &json!(1))]}));
+        let (written, answer) =
+            batch.finish(&BTreeMap::from([(0, Status::Success), (1, Status::Unreachable)]));
         assert_eq!(written, [(LIGHT, Value::Bool(true))]);
         assert_eq!(statuses(&answer), (207, vec![-70402, 0]));
     }
 
     #[test]
     fn what_cannot_be_written_says_why() {
-        assert_eq!(status_of(write((1, 3), &json!("x"))), [-70404]);
-        assert_eq!(status_of(write((4, 34), &json!(true))), [-70404]);
-        assert_eq!(status_of(write(DIMMER_LEVEL, &json!(101))), [-70410]);
-        assert_eq!(status_of(write(LIGHT, &json!("on"))), [-70410]);
-        assert_eq!(status_of(write((9, 9), &json!(true))), [-70409]);
-        assert_eq!(status_of(json!({"aid": 1, "iid": 3, "ev": true})), [-70406]);
-        assert_eq!(status_of(json!({"aid": 2, "iid": 17})), [-70410]);
-        assert_eq!(status_of(json!({"aid": 2, "iid": 17, "ev": "yes"})), [-70410]);
+        assert_eq!(status_of(&write((1, 3), &json!("x"))), [-70404]);
+        assert_eq!(status_of(&write((4, 34), &json!(true))), [-70404]);
+        assert_eq!(status_of(&write(DIMMER_LEVEL, &json!(101))), [-70410]);
+        assert_eq!(status_of(&write(LIGHT, &json!("on"))), [-70410]);
+        assert_eq!(status_of(&write((9, 9), &json!(true))), [-70409]);
+        assert_eq!(status_of(&json!({"aid": 1, "iid": 3, "ev": true})), [-70406]);
+        assert_eq!(status_of(&json!({"aid": 2, "iid": 17})), [-70410]);
+        assert_eq!(status_of(&json!({"aid": 2, "iid": 17, "ev": "yes"})), [-70410]);
     }
 
     #[test]
     fn a_write_response_carries_the_value() {
-        let batch = one(json!({"aid": 3, "iid": 18, "value": 40, "r": true}));
+        let batch = one(&json!({"aid": 3, "iid": 18, "value": 40, "r": true}));
         let (_, answer) = batch.finish(&BTreeMap::from([(1, Status::Success)]));
         let body: Json = serde_json::from_slice(&answer.body.unwrap().1).unwrap();
         assert_eq!(answer.status, 207);
@@ -419,7 +427,8 @@ mod tests {
             let batch = Writes::parse(body.as_bytes()).unwrap().plan(&database(), prepared, at(ms));
             (batch.targets.len(), statuses(&batch.finish(&BTreeMap::new()).1).0)
         };
-        let prepare = |pid: u64| Prepared::parse(json!({"ttl": 1000, "pid": pid}).to_string().as_bytes(), at(0)).ok();
+        let prepare =
+            |pid: u64| Prepared::parse(json!({"ttl": 1000, "pid": pid}).to_string().as_bytes(), at(0)).ok();
         let mut prepared = prepare(7);
         assert_eq!(run(&mut prepared, 999), (1, 204));
         assert_eq!(run(&mut prepared, 999), (0, 207));
@@ -430,7 +439,9 @@ mod tests {
 
     #[test]
     fn malformed_writes_are_refused_as_a_whole() {
-        for body in ["", "{}", "[]", "{\"characteristics\":{}}", "{\"characteristics\":[{\"iid\":1}]}", "\u{0}"] {
+        for body in
+            ["", "{}", "[]", "{\"characteristics\":{}}", "{\"characteristics\":[{\"iid\":1}]}", "\u{0}"]
+        {
             assert!(Writes::parse(body.as_bytes()).is_err(), "{body}");
         }
         assert!(Writes::parse("[".repeat(60_000).as_bytes()).is_err());

@@ -46,7 +46,10 @@ pub(super) fn random_device_id(draw: Draw) -> String {
 
 /// The text behind the picture.
 pub(super) fn setup_uri(code: &str, setup_id: &str, category: u8) -> String {
-    let number = code.bytes().filter(u8::is_ascii_digit).fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+    let number = code
+        .bytes()
+        .filter(u8::is_ascii_digit)
+        .fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
     let mut payload = u64::from(category) << 31 | IP | number;
     let mut text = [0; 9];
     for digit in text.iter_mut().rev() {
@@ -72,8 +75,8 @@ fn base64_of_four(bytes: [u8; 4]) -> String {
 /// The picture, in half blocks of a terminal.
 pub(super) fn picture(uri: &str) -> String {
     let code = QrCode::new(uri).expect("twenty characters fit");
-    // Light blocks on a dark ground: most terminals are dark, and cameras read both.
-    code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).build()
+    // Bright blocks are the light squares: most terminals are dark, and not every camera reads a negative.
+    code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build()
 }
 
 #[cfg(test)]
@@ -119,6 +122,8 @@ mod tests {
     fn the_picture_is_square() {
         let picture = picture(&setup_uri("518-08-582", "7OSX", CATEGORY));
         let lines: Vec<&str> = picture.lines().collect();
-        assert!(lines.len() > 10 && lines.iter().all(|line| line.chars().count() == lines[0].chars().count()));
+        assert!(
+            lines.len() > 10 && lines.iter().all(|line| line.chars().count() == lines[0].chars().count())
+        );
     }
 }

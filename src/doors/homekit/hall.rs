@@ -217,7 +217,9 @@ impl Hall {
     pub(super) fn note_modules(&mut self, modules: &[(String, Option<String>, Option<String>)]) -> bool {
         for plan in &self.plans {
             let serial = plan.point.serial.to_string();
-            let Some((_, model, firmware)) = modules.iter().find(|(own, ..)| *own == serial) else { continue };
+            let Some((_, model, firmware)) = modules.iter().find(|(own, ..)| *own == serial) else {
+                continue;
+            };
             let Some(place) = self.state.places.get_mut(&plan.id) else { continue };
             place.model = model.clone().or(place.model.take());
             place.firmware = firmware.clone().or(place.firmware.take());
@@ -358,8 +360,7 @@ impl Hall {
         let controllers = &self.state.bridges[bridge].controllers;
         info!(target: "homekit", "pairings={}", controllers.len());
         for seat in self.seats.values_mut().filter(|seat| seat.bridge == bridge) {
-            let removed =
-                |id: &Vec<u8>| !controllers.iter().any(|controller| controller.id == *id);
+            let removed = |id: &Vec<u8>| !controllers.iter().any(|controller| controller.id == *id);
             if seat.controller.as_ref().is_some_and(removed) {
                 seat.close();
             }

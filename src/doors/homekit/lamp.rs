@@ -188,6 +188,9 @@ mod tests {
     fn use_is_passed_on_once_a_second() {
         let mut lamp = Lamp::new(false);
         lamp.told(&state(false, None, Freshness::Fresh), at(0));
-        assert_eq!((lamp.ask(at(1)), lamp.ask(at(1)), lamp.ask(at(2))), (Some(Behind::Use), None, Some(Behind::Use)));
+        assert_eq!(
+            (lamp.ask(at(1)), lamp.ask(at(1)), lamp.ask(at(2))),
+            (Some(Behind::Use), None, Some(Behind::Use))
+        );
     }
 }

@@ -71,7 +71,9 @@ impl Format {
         match self {
             Self::Bool => match written {
                 Json::Bool(value) => Some(Value::Bool(*value)),
-                _ => whole(written).filter(|value| (0..=1).contains(value)).map(|value| Value::Bool(value == 1)),
+                _ => whole(written)
+                    .filter(|value| (0..=1).contains(value))
+                    .map(|value| Value::Bool(value == 1)),
             },
             Self::Percent => whole(written).filter(|value| (0..=100).contains(value)).map(Value::Int),
             Self::Text => written
@@ -136,7 +138,13 @@ impl Characteristic {
     }
 
     /// Adds what `meta`, `perms` and `type` of a read ask for.
-    pub(super) fn describe(&self, object: &mut serde_json::Map<String, Json>, meta: bool, perms: bool, kind: bool) {
+    pub(super) fn describe(
+        &self,
+        object: &mut serde_json::Map<String, Json>,
+        meta: bool,
+        perms: bool,
+        kind: bool,
+    ) {
         if kind {
             object.insert("type".into(), self.kind.into());
         }
@@ -189,7 +197,7 @@ fn text(iid: u64, kind: &'static str, value: &str, shortest: usize) -> Character
         value.push('-');
     }
     let source = Source::Fixed(Value::Text(value));
-    Characteristic { iid, kind, perms: perms::READ, format: Format::Text, source }
+    Characteristic { iid, perms: perms::READ, format: Format::Text, source, kind }
 }
 
 fn labelled(label: &Label) -> Unit {
@@ -212,7 +220,7 @@ fn labelled(label: &Label) -> Unit {
 }
 
 fn switched(iid: u64, kind: &'static str, perms: u8, format: Format, source: Source) -> Characteristic {
-    Characteristic { iid, kind, perms, format, source }
+    Characteristic { iid, perms, format, source, kind }
 }
 
 fn purpose(kind: AccessoryKind) -> Unit {
@@ -263,7 +271,8 @@ impl Member {
         };
         let unit = |unit: &Unit| {
             let characteristics: Vec<Json> = unit.characteristics.iter().map(characteristic).collect();
-            let mut object = json!({ "iid": unit.iid, "type": unit.kind, "characteristics": characteristics });
+            let mut object =
+                json!({ "iid": unit.iid, "type": unit.kind, "characteristics": characteristics });
             if unit.primary {
                 object["primary"] = true.into();
             }
@@ -300,9 +309,10 @@ impl Database {
     pub(super) fn json(&self, value_of: &dyn Fn(usize, &Source) -> Option<Value>) -> Vec<u8> {
         let value = |member: &Member, own: &Characteristic| match &own.source {
             Source::Fixed(value) => value.json(),
-            source => {
-                member.place.and_then(|place| value_of(place, source)).map_or(Json::Null, |value| value.json())
-            }
+            source => member
+                .place
+                .and_then(|place| value_of(place, source))
+                .map_or(Json::Null, |value| value.json()),
         };
         let members: Vec<Json> = self.members().map(|member| member.json(&value)).collect();
         json!({ "accessories": members }).to_string().into_bytes()
@@ -378,7 +388,8 @@ pub(super) mod tests {
 
     #[test]
     fn values_are_checked_and_numbers_taken_for_switches() {
-        for (written, value) in [(json!(true), true), (json!(1), true), (json!(0), false), (json!(1.0), true)] {
+        for (written, value) in [(json!(true), true), (json!(1), true), (json!(0), false), (json!(1.0), true)]
+        {
             assert_eq!(Format::Bool.accept(&written), Some(Value::Bool(value)));
         }
         for wrong in [json!(2), json!("1"), json!(null), json!(0.5), json!([true]), json!({})] {

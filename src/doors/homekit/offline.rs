@@ -9,7 +9,8 @@ use super::vault::{FileVault, Vault, replace};
 
 fn load(store: &Path) -> Result<Option<State>, OpenError> {
     let text = FileVault(store.to_owned()).load().map_err(|cause| failed(store, cause))?;
-    let damaged = |why: super::store::Damage| OpenError::Damaged { path: store.to_owned(), why: why.to_string() };
+    let damaged =
+        |why: super::store::Damage| OpenError::Damaged { path: store.to_owned(), why: why.to_string() };
     text.map(|text| State::decode(&text).map_err(damaged)).transpose()
 }
 
@@ -23,7 +24,11 @@ pub fn pairings(store: &Path) -> Result<String, OpenError> {
     let lines = bridges.iter().enumerate().flat_map(|(place, bridge)| {
         bridge.controllers.iter().map(move |controller| {
             let role = if controller.admin { "admin" } else { "user" };
-            format!("bridge {}  {role:5}  {}\n", place + 1, String::from_utf8_lossy(&controller.id).escape_debug())
+            format!(
+                "bridge {}  {role:5}  {}\n",
+                place + 1,
+                String::from_utf8_lossy(&controller.id).escape_debug()
+            )
         })
     });
     let lines: String = lines.collect();

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_second_controller_is_added_and_its_rights_are_changed() {
         let admin = controller("admin", true);
-        let added = change(&[admin.clone()], b"admin", &ask_add(&controller("guest", false)));
+        let added = change(std::slice::from_ref(&admin), b"admin", &ask_add(&controller("guest", false)));
         assert_eq!(added.keep, Some(vec![admin, controller("guest", false)]));
         let raised = change(&added.keep.unwrap(), b"admin", &ask_add(&controller("guest", true)));
         assert!(raised.keep.unwrap()[1].admin);
@@ -154,7 +154,10 @@ mod tests {
     fn a_known_name_with_another_key_is_refused() {
         let mut other = controller("admin", true);
         other.key = [9; 32];
-        assert_eq!(change(&[controller("admin", true)], b"admin", &ask_add(&other)), Change::fault(Fault::Unknown));
+        assert_eq!(
+            change(&[controller("admin", true)], b"admin", &ask_add(&other)),
+            Change::fault(Fault::Unknown)
+        );
     }
 
     #[test]
@@ -165,7 +168,9 @@ mod tests {
             let outcome = change(&paired, b"admin", &ask_add(&controller(&name, false)));
             match outcome.keep {
                 Some(after) => paired = after,
-                None => assert_eq!((outcome.reply, count), (Tlv::fault(2, Fault::MaxPeers), PAIRINGS_MAX - 1)),
+                None => {
+                    assert_eq!((outcome.reply, count), (Tlv::fault(2, Fault::MaxPeers), PAIRINGS_MAX - 1));
+                }
             }
         }
         assert_eq!(paired.len(), PAIRINGS_MAX);
@@ -193,7 +198,10 @@ mod tests {
     #[test]
     fn malformed_requests_change_nothing() {
         let paired = [controller("admin", true)];
-        let short = ask(ADD).with(kind::IDENTIFIER, b"x").with(kind::PUBLIC_KEY, &[1; 31]).with(kind::PERMISSIONS, &[1]);
+        let short = ask(ADD)
+            .with(kind::IDENTIFIER, b"x")
+            .with(kind::PUBLIC_KEY, &[1; 31])
+            .with(kind::PERMISSIONS, &[1]);
         for request in [ask(ADD), ask(REMOVE), ask(9), Tlv::state(3), short] {
             assert_eq!(change(&paired, b"admin", &request), Change::fault(Fault::Unknown));
         }

@@ -85,8 +85,11 @@ impl Talk {
             | (Method::Get | Method::Put, "/characteristics")
             | (Method::Put, "/prepare")
             | (Method::Post, "/pairings") => failed(470, Status::Privileges),
-            (_, "/accessories" | "/characteristics" | "/prepare" | "/pairings") => Answer::bare(405),
-            (_, "/pair-setup" | "/pair-verify" | "/identify") => Answer::bare(405),
+            (
+                _,
+                "/accessories" | "/characteristics" | "/prepare" | "/pairings" | "/pair-setup"
+                | "/pair-verify" | "/identify",
+            ) => Answer::bare(405),
             _ => Answer::bare(404),
         }
     }
@@ -286,9 +289,9 @@ impl Talk {
             let Some(seat) = hall.seat(self.session) else { return Answer::bare(503) };
             let batch = writes.plan(&database, &mut seat.prepared, now());
             for (key, watch) in &batch.watch {
-                let known = database.find(key.0, key.1).and_then(|(member, own)| {
-                    hall.last_value(member.place?, &own.source)
-                });
+                let known = database
+                    .find(key.0, key.1)
+                    .and_then(|(member, own)| hall.last_value(member.place?, &own.source));
                 let Some(seat) = hall.seat(self.session) else { continue };
                 if *watch { seat.subscriptions.add(*key, known) } else { seat.subscriptions.remove(*key) }
             }

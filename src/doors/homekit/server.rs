@@ -59,7 +59,8 @@ impl Door {
     pub async fn prepare(plan: HomeKitPlan) -> Result<Self, OpenError> {
         let first = plan.listen;
         let mut door = Self::prepare_closed(plan)?;
-        for bridge in 0..door.hall.borrow().bridge_count() {
+        let bridges = door.hall.borrow().bridge_count();
+        for bridge in 0..bridges {
             door.listeners.push(listen(first, bridge).await?);
         }
         Ok(door)
@@ -71,10 +72,8 @@ impl Door {
         let text = vault.load().map_err(|cause| OpenError::Store { path: plan.store.clone(), cause })?;
         let is_new = text.is_none();
         let state = match text {
-            Some(text) => State::decode(&text).map_err(|why| OpenError::Damaged {
-                path: plan.store.clone(),
-                why: why.to_string(),
-            })?,
+            Some(text) => State::decode(&text)
+                .map_err(|why| OpenError::Damaged { path: plan.store.clone(), why: why.to_string() })?,
             None => State::new(system_draw),
         };
         let code = plan.code.map(|code| code.0);

@@ -146,7 +146,8 @@ impl State {
             return Err(Damage::Checksum);
         }
         let state: Self = serde_json::from_str(body).map_err(|error| Damage::Shape(error.to_string()))?;
-        if state.bridges.is_empty() || state.places.values().any(|place| place.bridge >= state.bridges.len()) {
+        if state.bridges.is_empty() || state.places.values().any(|place| place.bridge >= state.bridges.len())
+        {
             return Err(Damage::Shape("a bridge is missing".into()));
         }
         Ok(state)

@@ -9,7 +9,8 @@ fn events_come_at_once_and_then_at_most_four_times_a_second() {
     in_virtual_time(async {
         let bridge = Bridge::new();
         let mut phone = bridge.paired().await;
-        let subscribed = phone.put(json!([{"aid": 2, "iid": 17, "ev": true}, {"aid": 3, "iid": 18, "ev": 1}])).await;
+        let subscribed =
+            phone.put(json!([{"aid": 2, "iid": 17, "ev": true}, {"aid": 3, "iid": 18, "ev": 1}])).await;
         assert_eq!(subscribed.status, 204);
         pass(ms(1000)).await;
         let begun = tokio::time::Instant::now();
@@ -39,7 +40,10 @@ fn each_session_is_told_by_its_own_wishes() {
         bridge.shows(0, true);
         assert_eq!(one.receive().await.unwrap().protocol, "EVENT/1.0");
         let read = other.get("/characteristics?id=2.17&ev=1").await;
-        assert_eq!(read.json()["characteristics"][0], json!({"aid": 2, "iid": 17, "ev": false, "value": true}));
+        assert_eq!(
+            read.json()["characteristics"][0],
+            json!({"aid": 2, "iid": 17, "ev": false, "value": true})
+        );
     });
 }
 
@@ -108,8 +112,14 @@ fn reordering_the_house_changes_no_number_and_no_config_number() {
         let bridge = Bridge::new();
         bridge.paired().await;
         let kept = bridge.kept();
-        let mut plans: Vec<LampPlan> =
-            (0..3).map(|place| plan(place, [AccessoryKind::Light, AccessoryKind::Dimmer, AccessoryKind::Outlet][usize::from(place)])).collect();
+        let mut plans: Vec<LampPlan> = (0..3)
+            .map(|place| {
+                plan(
+                    place,
+                    [AccessoryKind::Light, AccessoryKind::Dimmer, AccessoryKind::Outlet][usize::from(place)],
+                )
+            })
+            .collect();
         plans.reverse();
         let (hall, changed) = Hall::new("Home".into(), None, plans, kept.clone(), system_draw);
         assert!(!changed);
@@ -129,8 +139,12 @@ fn what_modules_report_is_shown_and_raises_the_config_number_once() {
         assert!(!bridge.hall.borrow_mut().note_modules(&told));
         assert_eq!(bridge.hall.borrow().bridge(0).config_number, before + 1);
         let answer = phone.get("/characteristics?id=2.4,2.6,2.7").await.json();
-        let values: Vec<&str> =
-            answer["characteristics"].as_array().unwrap().iter().map(|one| one["value"].as_str().unwrap()).collect();
+        let values: Vec<&str> = answer["characteristics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["value"].as_str().unwrap())
+            .collect();
         assert_eq!(values, ["XP24", "0012345004-0", "0.34.3"]);
     });
 }
