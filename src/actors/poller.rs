@@ -11,8 +11,8 @@ use log::{debug, info, warn};
 
 use super::connection::Connection;
 use super::events::{
-    ButtonPressed, Drain, Exchange, LinkChanged, LinkState, MarkActive, ModuleObserved, NewsLost, Observe,
-    Refresh, StartPolling, StopPolling, StormChanged, StormPhase,
+    ButtonPressed, CaptureUse, Drain, Exchange, LinkChanged, LinkState, MarkActive, ModuleObserved, NewsLost,
+    Observe, Refresh, StartPolling, StopPolling, StormChanged, StormPhase,
 };
 use super::{Alarm, Outlet, ask, end, now, tell};
 use crate::conbus::{Datapoint, OutputIndex, Point, SerialNumber, System};
@@ -313,6 +313,14 @@ impl Handler<Observe> for Poller {
             "refreshes_skipped_total": self.cache.lost(),
             "modules": modules,
         }))
+    }
+}
+
+impl Handler<CaptureUse> for Poller {
+    type Result = Result<Vec<SerialNumber>, BusError>;
+
+    fn handle(&mut self, _: CaptureUse, _: &mut Context<Self>) -> Self::Result {
+        Ok(self.schedule.by_use())
     }
 }
 

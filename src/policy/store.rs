@@ -7,6 +7,7 @@
 mod entry;
 mod fetch;
 mod plan;
+mod remember;
 #[cfg(test)]
 mod tests;
 
