@@ -45,7 +45,7 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(1);
 /// How long to wait before facts that found no room are told again.
 const TELL_AGAIN: Duration = Duration::from_millis(100);
 
-/// How often a target that does not answer is told at info: each failure is told at debug.
+/// One failed dial in so many is told at warn, the first of a row always; the others are told at debug.
 const FAILURES_A_WARNING: u32 = 16;
 
 /// What a connection is built from.
