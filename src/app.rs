@@ -226,8 +226,9 @@ fn listener_facts(cache: &Addr<Cache>, poller: &Addr<Poller>, audience: &Audienc
 }
 
 impl App {
-    /// Stops the actors in order: the keeper writes what is known, accessories answer their writers, the poller stops, the cache answers its
-    /// readers, connections write what they took and close. The doors have closed before.
+    /// Stops the actors in order: the keeper writes what is known, accessories answer their writers, the poller
+    /// stops, the cache answers its readers, connections write what they took and close, listeners end. The doors
+    /// take nothing new by then, and close behind it.
     pub async fn drain(&self) {
         if let Some(keeper) = &self.keeper {
             drain_one("keeper", keeper).await;
