@@ -4,6 +4,7 @@
 //! owns the order in which everything stops.
 
 mod doors;
+pub mod homekit;
 mod plans;
 pub mod run;
 
@@ -26,6 +27,7 @@ use crate::actors::listener::{Listener, ListenerFacts, ListenerPlan};
 use crate::actors::poller::{Poller, PollerPlan};
 use crate::actors::{Outlet, ask};
 use crate::config::Config;
+use crate::policy::interpret::Attribution;
 use crate::policy::outbox::OutboxPlan;
 use crate::policy::settle::Settle;
 use crate::policy::switch::SwitchPlan;
@@ -62,15 +64,17 @@ pub struct App {
     pub poller: Addr<Poller>,
 }
 
-/// The times that were measured, not configured.
+/// What was measured or proven, not configured.
 ///
-/// Their defaults serve every house; the simulation shows that each of them is needed by taking it away.
+/// The defaults serve every house; the simulation shows that each of them is needed by taking it away.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// When a reply may enter the cache.
     pub settle: Settle,
     /// How the bus is spoken to; what the config tells of single modules is added.
     pub outbox: OutboxPlan,
+    /// Which query a reply is taken to belong to.
+    pub attribution: Attribution,
 }
 
 /// Starts every actor. `dials` leads to the gateways in their order; `seed` spreads the back-off.
@@ -236,6 +240,7 @@ impl Plans {
             name: self.gateways[index].clone(),
             modules: self.installed(index),
             storm: StormPlan::default(),
+            attribution: self.rules.attribution,
         }
     }
 

@@ -6,7 +6,7 @@
 //! 2. [`policy`]: the decisions. Pure; the time is an argument, the next deadline a result.
 //! 3. [`transport`]: the way to a gateway, and the decoder between bytes and telegrams.
 //! 4. [`actors`]: thin shells around the policies that exchange messages; `actors.md` is their map.
-//! 5. [`doors`]: HTTP today; each a pure translation and a thin server, fed by accessories only.
+//! 5. [`doors`]: HTTP and HomeKit today; each a pure translation and a thin server, fed by accessories only.
 //! 6. [`config`]: from the text of `config.toml` to a checked configuration, every mistake told at once.
 //! 7. [`app`]: the wiring, and the order in which everything stops.
 //! 8. [`emulator`]: a stand-in house of modules that shares nothing with the daemon but the vocabulary.

@@ -14,7 +14,7 @@ use super::events::{
 };
 use super::{Alarm, Outlet, end, now, tell};
 use crate::conbus::Telegram;
-use crate::policy::interpret::{Fact, Installed, Interpreter};
+use crate::policy::interpret::{Attribution, Fact, Installed, Interpreter};
 use crate::policy::store::Observation;
 use crate::policy::{BusError, GatewayId, Moment, Storm, StormEffect, StormPlan, earliest};
 
@@ -34,6 +34,8 @@ pub struct ListenerPlan {
     pub modules: Vec<Installed>,
     /// When a module repeats itself.
     pub storm: StormPlan,
+    /// Which query a reply is taken to belong to.
+    pub attribution: Attribution,
 }
 
 /// Where a listener's facts go.
@@ -75,7 +77,7 @@ impl Listener {
     /// A listener that has heard nothing.
     pub fn new(plan: ListenerPlan, facts: ListenerFacts) -> Self {
         Self {
-            interpreter: Interpreter::new(plan.modules.iter().copied()),
+            interpreter: Interpreter::new(plan.modules.iter().copied()).with_attribution(plan.attribution),
             storm: Storm::new(plan.storm),
             plan,
             facts,

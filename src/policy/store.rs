@@ -285,7 +285,6 @@ impl Store {
             }
             let reading = self.peek(point, now);
             effects.push(Effect::Changed { point, reading });
-            self.ask_level(&seen, effects);
         } else {
             self.counters.updates_refused += 1;
             self.fetch_again(point, aspect, now, effects);
@@ -294,6 +293,10 @@ impl Store {
             self.note_reply(point, aspect, asked.at);
         }
         self.evaluate(point.serial, now, effects);
+        if stored {
+            // Behind the readers: what they wait for must not be fetched with the patience of a poll.
+            self.ask_level(&seen, effects);
+        }
     }
 
     /// Nothing tells the level of a dimmer that went on: it is asked (protocol reference 5.2).
