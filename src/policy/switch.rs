@@ -118,6 +118,14 @@ struct Wanted {
     exact: bool,
 }
 
+/// A command that has not ended yet.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    wanted: Wanted,
+    /// Whether the outbox took it.
+    taken: bool,
+}
+
 /// Somebody who waits, for so long at most, whatever newer wishes come.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
@@ -138,14 +146,6 @@ struct Wish {
     /// Whether the module acknowledged it.
     acknowledged: bool,
     repeated: bool,
-}
-
-/// A command that was given to the outbox.
-#[derive(Clone, Copy, Debug)]
-struct Flight {
-    wanted: Wanted,
-    /// Whether the outbox took it.
-    taken: bool,
 }
 
 /// The wish and the observed state of one accessory.
@@ -257,11 +257,11 @@ impl Switch {
             repeated: false,
         });
         self.tell(cause, effects);
-        if self.in_flight.is_none() {
-            self.send(effects);
-        } else if self.in_flight.is_some_and(|flight| flight.taken) {
+        match self.in_flight {
+            None => self.send(effects),
             // Perhaps it is the same wish once more, which nobody will take again.
-            self.taken(effects);
+            Some(Flight { taken: true, .. }) => self.taken(effects),
+            Some(_) => {}
         }
         Ok(asker)
     }
@@ -439,11 +439,6 @@ impl Switch {
     /// The cache accepted an observation, or no longer trusts one.
     pub fn observed(&mut self, reading: Reading, effects: &mut Vec<Effect>) {
         self.take_reading(reading);
-        if reading.origin == Some(Origin::Snapshot) && self.wish.is_none() {
-            // What was so before a restart is shown to whoever looks, and is no news.
-            self.told = Some(self.state().shown());
-            return;
-        }
         if !self.confirm_by(reading, effects) {
             self.tell(Cause::Bus, effects);
         }
