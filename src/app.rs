@@ -4,6 +4,7 @@
 //! owns the order in which everything stops.
 
 mod doors;
+pub mod homekit;
 mod plans;
 pub mod restore;
 pub mod run;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, Supervisor};
+use futures_util::future::join_all;
 use log::{debug, warn};
 
 use self::plans::Plans;
@@ -28,6 +30,7 @@ use crate::actors::poller::{Poller, PollerPlan};
 use crate::actors::{Outlet, ask};
 use crate::conbus::SerialNumber;
 use crate::config::Config;
+use crate::policy::interpret::Attribution;
 use crate::policy::outbox::OutboxPlan;
 use crate::policy::settle::Settle;
 use crate::policy::switch::SwitchPlan;
@@ -66,15 +69,17 @@ pub struct App {
     pub keeper: Option<Addr<Keeper>>,
 }
 
-/// The times that were measured, not configured.
+/// What was measured or proven, not configured.
 ///
-/// Their defaults serve every house; the simulation shows that each of them is needed by taking it away.
+/// The defaults serve every house; the simulation shows that each of them is needed by taking it away.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// When a reply may enter the cache.
     pub settle: Settle,
     /// How the bus is spoken to; what the config tells of single modules is added.
     pub outbox: OutboxPlan,
+    /// Which query a reply is taken to belong to.
+    pub attribution: Attribution,
 }
 
 /// How a house begins.
@@ -221,8 +226,8 @@ fn listener_facts(cache: &Addr<Cache>, poller: &Addr<Poller>, audience: &Audienc
 }
 
 impl App {
-    /// Stops the actors in order: the keeper writes what is known, accessories answer their writers, the poller stops, the cache answers its
-    /// readers, connections write what they took and close. The doors have closed before.
+    /// Stops the actors in order: the keeper writes what is known, accessories answer their writers, the poller
+    /// stops, the cache answers its readers, connections write what they took and close. The doors have closed before.
     pub async fn drain(&self) {
         if let Some(keeper) = &self.keeper {
             drain_one("keeper", keeper).await;
@@ -232,9 +237,8 @@ impl App {
         }
         drain_one("poller", &self.poller).await;
         drain_one("cache", &self.cache).await;
-        for connection in &self.connections {
-            drain_one("connection", connection).await;
-        }
+        // Together: gateways that do not answer must not add up.
+        join_all(self.connections.iter().map(|connection| drain_one("connection", connection))).await;
         for listener in &self.listeners {
             drain_one("listener", listener).await;
         }
@@ -271,6 +275,7 @@ impl Plans {
             name: self.gateways[index].clone(),
             modules: self.installed(index),
             storm: StormPlan::default(),
+            attribution: self.rules.attribution,
         }
     }
 

@@ -7,7 +7,7 @@
 //! 3. [`transport`]: the way to a gateway, and the decoder between bytes and telegrams.
 //! 4. [`vault`]: where state is kept that outlives a restart.
 //! 5. [`actors`]: thin shells around the policies that exchange messages; `actors.md` is their map.
-//! 6. [`doors`]: HTTP today; each a pure translation and a thin server, fed by accessories only.
+//! 6. [`doors`]: HTTP and HomeKit today; each a pure translation and a thin server, fed by accessories only.
 //! 7. [`config`]: from the text of `config.toml` to a checked configuration, every mistake told at once.
 //! 8. [`app`]: the wiring, and the order in which everything stops.
 //! 9. [`emulator`]: a stand-in house of modules that shares nothing with the daemon but the vocabulary.

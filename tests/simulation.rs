@@ -13,6 +13,8 @@ mod court;
 mod day;
 #[path = "simulation/house.rs"]
 mod house;
+#[path = "simulation/mutations.rs"]
+mod mutations;
 #[path = "simulation/pace.rs"]
 mod pace;
 #[path = "simulation/people.rs"]
@@ -64,6 +66,18 @@ fn all_kept(seeds: impl IntoIterator<Item = u64>, length: Duration) {
 #[test]
 fn every_promise_is_kept_on_the_fixed_days() {
     all_kept(1..=8, minutes(10));
+}
+
+#[test]
+fn the_same_seed_is_the_same_day_to_the_last_telegram_and_answer() {
+    let traces = |seed| {
+        let days = [(); 2].map(|()| start(seed, minutes(10), &Knobs::default()));
+        days.map(|day| day.join().unwrap().trace)
+    };
+    let [one, again] = traces(7);
+    assert_eq!(one, again);
+    let [other, _] = traces(8);
+    assert_ne!(one, other);
 }
 
 #[test]

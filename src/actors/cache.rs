@@ -18,6 +18,7 @@ use super::events::{
 };
 use super::{Alarm, Outlet, ask, end, now, tell};
 use crate::conbus::{Point, SerialNumber, System};
+use crate::policy::outbox::Delivered;
 use crate::policy::settle::Aspect;
 use crate::policy::store::{Effect, ModulePlan, Observation, Outcome, Store, StorePlan, Token};
 use crate::policy::{BusError, GatewayId, Reading, Remembered, Urgency, earliest};
@@ -74,6 +75,12 @@ impl Cache {
                 Effect::Fetch { gateway, serial, aspect, urgency } => {
                     self.fetch(gateway, serial, aspect, urgency, ctx);
                 }
+                Effect::Hasten { gateway, serial, aspect, urgency } => {
+                    // Nobody cares from now on: it joins an equal read that still waits, and else is not written.
+                    if let Some(joined) = self.read(gateway, serial, aspect, urgency, Duration::ZERO) {
+                        ctx.spawn(joined.into_actor(self).map(|_, _, _| ()));
+                    }
+                }
                 Effect::Answer { token, outcome } => {
                     if let Some(reader) = self.waiting.remove(&token) {
                         // The reader may have given up meanwhile.
@@ -105,10 +112,7 @@ impl Cache {
         ctx: &mut Context<Self>,
     ) {
         debug!(target: "cache", "fetch serial={serial} datapoint={} urgency={urgency:?}", aspect.datapoint());
-        let Some(connection) = self.connections.get(usize::from(gateway.0)) else { return };
-        let telegram = System::read(serial, aspect.datapoint()).into();
-        let exchange = Exchange { telegram, urgency, deadline: now() + FETCH_WITHIN, taken: None };
-        let answer = ask(connection, exchange, FETCH_WITHIN + Duration::from_secs(1));
+        let Some(answer) = self.read(gateway, serial, aspect, urgency, FETCH_WITHIN) else { return };
         ctx.spawn(answer.into_actor(self).map(move |outcome, this: &mut Self, ctx| {
             if let Err(error) = outcome {
                 debug!(target: "cache", "fetch failed serial={serial} datapoint={} error={error:?}", aspect.datapoint());
@@ -117,6 +121,20 @@ impl Cache {
             this.store.fetch_ended(serial, aspect, ended, now(), &mut this.effects);
             this.perform(ctx);
         }));
+    }
+
+    fn read(
+        &self,
+        gateway: GatewayId,
+        serial: SerialNumber,
+        aspect: Aspect,
+        urgency: Urgency,
+        within: Duration,
+    ) -> Option<impl Future<Output = Result<Delivered, BusError>> + use<>> {
+        let connection = self.connections.get(usize::from(gateway.0))?;
+        let telegram = System::read(serial, aspect.datapoint()).into();
+        let exchange = Exchange { telegram, urgency, deadline: now() + within, taken: None };
+        Some(ask(connection, exchange, FETCH_WITHIN + Duration::from_secs(1)))
     }
 
     fn tell_change(&mut self, point: Point, reading: Reading) {

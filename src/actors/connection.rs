@@ -42,6 +42,9 @@ const WRITE_WITHIN: Duration = Duration::from_secs(2);
 /// How long the end of the process waits for commands that were already taken.
 const DRAIN_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long to wait before facts that found no room are told again.
+const TELL_AGAIN: Duration = Duration::from_millis(100);
+
 /// How often a target that does not answer is told at info: each failure is told at debug.
 const FAILURES_A_WARNING: u32 = 16;
 
@@ -100,6 +103,9 @@ pub struct Connection {
     /// Raised with every telegram written and heard, over all links.
     seq: u64,
     state: LinkState,
+    state_since: Moment,
+    /// Who has not heard of the state yet, by place.
+    link_untold: Vec<bool>,
     writer: Option<mpsc::Sender<Vec<u8>>>,
     up_since: Option<Moment>,
     /// Why the session ended, for the log.
@@ -121,12 +127,14 @@ impl Connection {
             outbox: Outbox::new(plan.outbox.clone()),
             backoff: Backoff::new(plan.backoff),
             liveness: Liveness::new(plan.liveness, plan.bridge),
+            link_untold: vec![false; facts.link.len()],
             plan,
             dial,
             facts,
             waiting: HashMap::new(),
             seq: 0,
             state: LinkState::Down,
+            state_since: Moment::START,
             writer: None,
             up_since: None,
             reason: None,
@@ -144,12 +152,17 @@ impl Connection {
         if self.state == state {
             return;
         }
-        self.state = state;
-        let fact = LinkChanged { gateway: self.plan.gateway, state, at: now() };
-        for outlet in &mut self.facts.link {
-            if !tell(outlet, fact) {
-                self.counters.news_lost_total += 1;
-            }
+        (self.state, self.state_since) = (state, now());
+        self.link_untold.fill(true);
+        self.tell_link();
+    }
+
+    /// The latest state wins: whoever had no room for it is told again until it is heard.
+    fn tell_link(&mut self) {
+        let fact = LinkChanged { gateway: self.plan.gateway, state: self.state, at: self.state_since };
+        for (outlet, untold) in self.facts.link.iter_mut().zip(&mut self.link_untold) {
+            *untold = *untold && !tell(outlet, fact);
+            self.counters.news_lost_total += u64::from(*untold);
         }
     }
 
@@ -199,8 +212,9 @@ impl Connection {
                 debug!(target: "connection", "probing gateway={} modules={serials:?}", self.plan.name);
                 for serial in serials {
                     let read = System::read(serial, Datapoint::ERROR_CODE).into();
-                    // Nobody waits for it: anything heard proves the link.
-                    let _ = self.outbox.submit(read, Urgency::Reader, at + Duration::from_secs(2));
+                    // Nobody waits for it: anything heard proves the link. Behind the queries whose silence
+                    // raised the suspicion it would prove nothing in time.
+                    let _ = self.outbox.submit(read, Urgency::LinkProbe, at + Duration::from_secs(2));
                 }
             }
             Some(Verdict::Dead) => {
@@ -212,9 +226,15 @@ impl Connection {
         }
         self.outbox.due(at, &mut self.effects);
         self.perform(ctx);
+        self.tell_link();
         self.tell_lost();
+        self.arm(ctx);
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let untold = self.lost_since.is_some() || self.link_untold.contains(&true);
         let due = earliest(self.outbox.next_due(), self.liveness.next_due());
-        let due = earliest(due, self.lost_since.map(|_| at + Duration::from_millis(100)));
+        let due = earliest(due, untold.then(|| now() + TELL_AGAIN));
         self.alarm.set(due, ctx, |this: &mut Self, ctx| {
             this.alarm.rang();
             this.step(ctx);
@@ -376,6 +396,7 @@ impl Actor for Connection {
         let pause = if self.counters.dials_total == 0 { Duration::ZERO } else { self.backoff.delay(seed) };
         debug!(target: "connection", "next dial gateway={} in={pause:?}", self.plan.name);
         ctx.run_later(pause, Connection::dial_now);
+        self.arm(ctx);
     }
 
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {

@@ -14,7 +14,7 @@ use super::events::{
 };
 use super::{Alarm, Outlet, end, now, tell};
 use crate::conbus::Telegram;
-use crate::policy::interpret::{Fact, Installed, Interpreter};
+use crate::policy::interpret::{Attribution, Fact, Installed, Interpreter};
 use crate::policy::store::Observation;
 use crate::policy::{BusError, GatewayId, Moment, Storm, StormEffect, StormPlan, earliest};
 
@@ -34,6 +34,8 @@ pub struct ListenerPlan {
     pub modules: Vec<Installed>,
     /// When a module repeats itself.
     pub storm: StormPlan,
+    /// Which query a reply is taken to belong to.
+    pub attribution: Attribution,
 }
 
 /// Where a listener's facts go.
@@ -75,7 +77,7 @@ impl Listener {
     /// A listener that has heard nothing.
     pub fn new(plan: ListenerPlan, facts: ListenerFacts) -> Self {
         Self {
-            interpreter: Interpreter::new(plan.modules.iter().copied()),
+            interpreter: Interpreter::new(plan.modules.iter().copied()).with_attribution(plan.attribution),
             storm: Storm::new(plan.storm),
             plan,
             facts,
@@ -226,19 +228,21 @@ impl Handler<TelegramReceived> for Listener {
 impl Handler<TelegramSent> for Listener {
     type Result = ();
 
-    fn handle(&mut self, sent: TelegramSent, _: &mut Context<Self>) {
+    fn handle(&mut self, sent: TelegramSent, ctx: &mut Context<Self>) {
         self.interpreter.sent(&sent.telegram, sent.seq, sent.at, &mut self.found);
         self.tell_found(sent.at);
         self.show(Direction::Sent, &sent.telegram, sent.at);
+        self.step(ctx);
     }
 }
 
 impl Handler<ExchangeEnded> for Listener {
     type Result = ();
 
-    fn handle(&mut self, ended: ExchangeEnded, _: &mut Context<Self>) {
+    fn handle(&mut self, ended: ExchangeEnded, ctx: &mut Context<Self>) {
         self.interpreter.ended(ended.serial, ended.seq, ended.how, ended.at, &mut self.found);
         self.tell_found(ended.at);
+        self.step(ctx);
     }
 }
 
@@ -246,8 +250,10 @@ impl Handler<LinkChanged> for Listener {
     type Result = ();
 
     fn handle(&mut self, link: LinkChanged, ctx: &mut Context<Self>) {
-        if link.state == LinkState::Down {
-            self.interpreter.link_lost();
+        // Up: the end of the link before it may have found no room here.
+        if link.state != LinkState::Dialling {
+            self.interpreter.link_lost(link.at, &mut self.found);
+            self.tell_found(link.at);
             for serial in self.storm.link_lost() {
                 self.storm_effects.push(StormEffect::Released { serial });
             }

@@ -29,7 +29,7 @@ pub(super) struct Plans {
     modules: Vec<Module>,
     cache: Cache,
     poller: Poller,
-    rules: Rules,
+    pub(super) rules: Rules,
 }
 
 impl Plans {

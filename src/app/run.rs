@@ -59,6 +59,9 @@ pub enum RunError {
         /// What is wrong with it, and the remedy.
         why: String,
     },
+    /// The HomeKit door cannot be opened.
+    #[error(transparent)]
+    HomeKit(#[from] crate::doors::homekit::OpenError),
     /// Something of the system failed.
     #[error("{what}: {cause}")]
     System {
@@ -117,7 +120,7 @@ async fn stop(doors: OpenDoors, app: &App, signals: &mut Signals) {
 
 /// Makes the state folder and takes its lock for as long as the file lives: one gateway serves one client, so
 /// two daemons with one config would take it from each other.
-fn claim(state_dir: &Path) -> Result<File, RunError> {
+pub(super) fn claim(state_dir: &Path) -> Result<File, RunError> {
     let failed = |cause| RunError::State { path: state_dir.to_owned(), cause };
     DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(failed)?;
     let path = state_dir.join("lock");

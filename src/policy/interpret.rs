@@ -28,6 +28,16 @@ const FOREIGN_QUERY_LIFE: Duration = Duration::from_millis(300);
 /// How many queries of other masters are remembered.
 const FOREIGN_QUERIES_MAX: usize = 32;
 
+/// Which query a reply is taken to belong to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Attribution {
+    /// The only one that is open; none when it could be another, and time-outs and strays leave doubt.
+    #[default]
+    Certain,
+    /// The newest one, open or not, without any doubt: how it is not to be done. The simulation shows why.
+    Newest,
+}
+
 /// A module as configured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Installed {
@@ -135,6 +145,9 @@ pub struct Interpreter {
     open: Vec<Query>,
     pending: Vec<Pending>,
     unplaced: BTreeSet<(ModuleType, u8)>,
+    attribution: Attribution,
+    /// The newest query of each datapoint; kept only for [`Attribution::Newest`].
+    newest: BTreeMap<(SerialNumber, Datapoint), Asked>,
 }
 
 impl Interpreter {
@@ -150,7 +163,20 @@ impl Interpreter {
             };
             (module.serial, known)
         });
-        Self { modules: modules.collect(), open: Vec::new(), pending: Vec::new(), unplaced: BTreeSet::new() }
+        Self {
+            modules: modules.collect(),
+            open: Vec::new(),
+            pending: Vec::new(),
+            unplaced: BTreeSet::new(),
+            attribution: Attribution::Certain,
+            newest: BTreeMap::new(),
+        }
+    }
+
+    /// The same, matching replies to queries in this way.
+    #[must_use]
+    pub fn with_attribution(self, attribution: Attribution) -> Self {
+        Self { attribution, ..self }
     }
 
     /// Whether somebody asked for this reply, as far as can be known. A reply to a command counts as asked for.
@@ -191,6 +217,9 @@ impl Interpreter {
                 }
             }
             self.open.push(Query { serial: system.serial, datapoint, asked, ours });
+            if self.attribution == Attribution::Newest {
+                self.newest.insert((system.serial, datapoint), asked);
+            }
         } else if let Some(command) = system.commands() {
             let (crate::conbus::Command::SetOutput(output, _) | crate::conbus::Command::SetLevel(output, _)) =
                 command;
@@ -240,6 +269,10 @@ impl Interpreter {
     /// Finds the only query that this reply can belong to.
     fn attribute(&mut self, serial: SerialNumber, datapoint: Datapoint, at: Moment) -> Option<Asked> {
         self.open.retain(|query| query.ours || at.since(query.asked.at) < FOREIGN_QUERY_LIFE);
+        if self.attribution == Attribution::Newest {
+            self.open.retain(|query| (query.serial, query.datapoint) != (serial, datapoint));
+            return self.newest.get(&(serial, datapoint)).copied();
+        }
         let matches = |query: &Query| query.serial == serial && query.datapoint == datapoint;
         let count = self.open.iter().filter(|query| matches(query)).count();
         let place = self.open.iter().position(matches)?;
@@ -368,15 +401,23 @@ impl Interpreter {
     }
 
     fn doubt(&self, serial: SerialNumber, aspect: Aspect, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
+        if self.attribution == Attribution::Newest {
+            return;
+        }
         let outputs = self.modules.get(&serial).map_or(0, |known| known.module_type.outputs());
         for output in OutputIndex::first(outputs) {
             facts.push(Fact::Doubtful { point: Point { serial, output }, aspect, seq, at });
         }
     }
 
-    /// The link is gone: what was open stays unanswered, and what was known may have changed unheard.
-    pub fn link_lost(&mut self) {
-        self.open.clear();
+    /// The link is gone: what was open stays unanswered, or is answered on the next link, and what was known may
+    /// have changed unheard.
+    pub fn link_lost(&mut self, at: Moment, facts: &mut Vec<Fact>) {
+        for query in std::mem::take(&mut self.open) {
+            if let Some(aspect) = Aspect::of(query.datapoint) {
+                self.doubt(query.serial, aspect, query.asked.seq, at, facts);
+            }
+        }
         self.pending.clear();
         for known in self.modules.values_mut() {
             known.outputs = Bitmap::default();

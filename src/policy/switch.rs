@@ -150,6 +150,8 @@ pub struct Switch {
     distrusted: bool,
     wish: Option<Wish>,
     in_flight: Option<Wanted>,
+    /// Whether the outbox took what is in flight.
+    flight_taken: bool,
     by_event: bool,
     verifying: bool,
     verify_at: Option<Moment>,
@@ -167,6 +169,7 @@ impl Switch {
             distrusted: false,
             wish: None,
             in_flight: None,
+            flight_taken: false,
             by_event: false,
             verifying: false,
             verify_at: None,
@@ -251,6 +254,9 @@ impl Switch {
         self.tell(cause, effects);
         if self.in_flight.is_none() {
             self.send(effects);
+        } else if self.flight_taken {
+            // Perhaps it is the same wish once more, which nobody will take again.
+            self.taken(effects);
         }
         Ok(asker)
     }
@@ -269,6 +275,7 @@ impl Switch {
         let Some(wish) = &mut self.wish else { return };
         wish.sent_at = None;
         wish.acknowledged = false;
+        self.flight_taken = false;
         let wanted = wish.wanted;
         let output = self.plan.point.output;
         if self.by_event
@@ -292,6 +299,7 @@ impl Switch {
 
     /// The outbox took the command.
     pub fn taken(&mut self, effects: &mut Vec<Effect>) {
+        self.flight_taken = self.in_flight.is_some();
         let state = self.state();
         let Some(wish) = &mut self.wish else { return };
         if self.in_flight == Some(wish.wanted) {

@@ -91,5 +91,7 @@ fn a_wall_button_lights_a_lamp() {
     pair.order(r#"{"do":"table","serial":"0012345001","entries":["XP20 2 0 > 3 TOGGLE"]}"#);
     pair.order(r#"{"do":"press","stem":"E33L02I00"}"#);
     eventually("the lamp is on", || pair.get("/api/accessories/m1o2").1["on"] == true);
-    assert_eq!(pair.get("/api/accessories/m1o2").1["origin"], "report");
+    let others =
+        ["m1o0", "m1o1", "m1o3"].map(|id| pair.get(&format!("/api/accessories/{id}")).1["on"].clone());
+    assert_eq!(others, [false, false, false], "and no other");
 }

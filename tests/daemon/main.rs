@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed test is the only reader")]
 #![allow(missing_docs, reason = "tests are named, not documented")]
 
+mod captures;
 mod command_line;
 mod house;
 mod latency;

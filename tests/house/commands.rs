@@ -2,7 +2,7 @@
 
 use conbusd::actors::now;
 use conbusd::conbus::{ActionTable, Percent};
-use conbusd::emulator::{DirectSwitching, Dose, Fault, FaultKind};
+use conbusd::emulator::{Dialect, DirectSwitching, Dose, Fault, FaultKind};
 use conbusd::policy::switch::{Cause, Target, Until};
 use conbusd::policy::{BusError, Freshness, Origin};
 
@@ -198,6 +198,30 @@ fn a_module_that_refuses_is_switched_by_its_configured_event() {
         assert_eq!(truth(&house, 1, 1), 100);
         assert_eq!(house.switch(0, false).await.unwrap().on, Some(false));
         assert_eq!(house.sent("<S0012345001F27D01ABFG>") + house.sent("<S0012345001F27D01AAFH>"), 1);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_house_with_foreign_habits_is_lived_with() {
+    in_virtual_time(async {
+        // Line feeds, reversed bits, reports on inputs 00 to 03: what can be true then is a uniform state.
+        let house = house_of_24().emulated(|setup| setup.dialect = Dialect::Peer).warm().await;
+        for on in [true, false] {
+            let wishes: Vec<_> = (0..4)
+                .map(|index| house.set(index, Target { on: Some(on), level: None }, Until::Confirmed))
+                .collect();
+            for wish in wishes {
+                // The bit of output 0 stands where output 3 is looked for, so single wishes may time out.
+                let _ = wish.await;
+            }
+            pass(seconds(3)).await;
+            for index in 0..4 {
+                let state = house.known(index).await;
+                assert_eq!((state.on, state.freshness), (Some(on), Freshness::Fresh), "output {index}");
+            }
+        }
+        assert_eq!(house.emulator().counters().connections, 1, "nothing it says ends the link");
         house.finish().await;
     });
 }

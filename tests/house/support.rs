@@ -7,7 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, System};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, System, WrapFuture};
 use conbusd::actors::accessory::Accessory;
 use conbusd::actors::events::{
     AccessoryChanged, GetState, LinkChanged, LinkState, Observe, SetTarget, TelegramSeen,
@@ -82,10 +82,17 @@ pub(crate) struct Told {
     pub(crate) telegrams: Vec<Telegram>,
 }
 
-struct Probe(Rc<RefCell<Told>>);
+struct Probe(Rc<RefCell<Told>>, Duration);
 
 impl Actor for Probe {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        if self.1 > Duration::ZERO {
+            ctx.set_mailbox_capacity(1);
+            ctx.wait(tokio::time::sleep(self.1).into_actor(self));
+        }
+    }
 }
 
 impl Handler<AccessoryChanged> for Probe {
@@ -131,6 +138,7 @@ pub(crate) struct Builder {
     timing: Timing,
     change: Box<dyn Fn(&mut HouseSetup)>,
     vault: Option<MemoryVault>,
+    doors_busy: Duration,
 }
 
 /// Three XP24 (modules 1 to 3) and four XP33LED (4 to 7): 24 outputs, an accessory each, named `m<module>o<output>`.
@@ -154,7 +162,8 @@ pub(crate) fn house_of_24() -> Builder {
 
 /// A house with this configuration.
 pub(crate) fn house_with(config: String) -> Builder {
-    Builder { config, timing: Timing::fixed(ms(50)), change: Box::new(|_| {}), vault: None }
+    let change: Box<dyn Fn(&mut HouseSetup)> = Box::new(|_| {});
+    Builder { config, timing: Timing::fixed(ms(50)), change, vault: None, doors_busy: Duration::ZERO }
 }
 
 impl Builder {
@@ -173,6 +182,12 @@ impl Builder {
     /// Changes the emulated house before it is switched on.
     pub(crate) fn emulated(mut self, change: impl Fn(&mut HouseSetup) + 'static) -> Self {
         self.change = Box::new(change);
+        self
+    }
+
+    /// The doors have room for one fact and hear nothing for so long.
+    pub(crate) fn doors_busy_for(mut self, time: Duration) -> Self {
+        self.doors_busy = time;
         self
     }
 
@@ -198,7 +213,7 @@ impl Builder {
             emulators.push(emulator);
         }
         let told = Rc::new(RefCell::new(Told::default()));
-        let probe = Probe(told.clone()).start();
+        let probe = Probe(told.clone(), self.doors_busy).start();
         let audience = Audience {
             accessories: vec![probe.clone().recipient()],
             links: vec![probe.clone().recipient()],

@@ -150,7 +150,7 @@ impl Day {
             72..78 => house.foreign_read(serial, weather, chance),
             78..80 => house.foreign_command(lamp, weather, chance),
             80..84 => house.unheard_read(serial, chance),
-            84..88 => house.echo(chance),
+            84..88 => house.echo(weather, chance),
             88 => house.garbage(chance),
             89..92 => house.press(chance),
             92 => house.stranger(chance),

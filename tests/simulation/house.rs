@@ -48,8 +48,7 @@ pub(crate) struct House {
     pub(crate) actors: Vec<SerialNumber>,
     pub(crate) max_entries: usize,
     pub(crate) ttl: Duration,
-    /// Whether the daemon can keep everything fresh by itself: it polls, and has room for every output.
-    pub(crate) keeps_fresh: bool,
+    pub(crate) polls: bool,
 }
 
 /// What the doors would have been told.
@@ -181,8 +180,7 @@ pub(crate) fn build(chance: &mut Rng, knobs: &Knobs) -> House {
     let dials = vec![Box::new(LineDial(line.clone())) as Box<dyn conbusd::transport::Dial>];
     let app = assemble_by(&config, dials, &audience, chance.u64(..), &knobs.rules);
     let actors = INSTALLED.iter().filter(|(_, kind)| kind.is_actor()).map(|(n, _)| serial(*n)).collect();
-    let keeps_fresh = polls && max_entries >= lamps.len();
-    House { app, line, court, lamps, actors, max_entries, ttl, keeps_fresh }
+    House { app, line, court, lamps, actors, max_entries, ttl, polls }
 }
 
 impl House {

@@ -17,11 +17,14 @@ pub(crate) struct Pace {
     bridges: BTreeSet<SerialNumber>,
     flight: Option<(System, Duration)>,
     free_at: Duration,
+    /// What was heard in the latest instant: of two things in one instant, the wire does not show the order in
+    /// which the daemon did them.
+    instant: (Duration, Vec<Reply>),
 }
 
 impl Pace {
     pub(crate) fn new(bridges: BTreeSet<SerialNumber>) -> Self {
-        Self { bridges, flight: None, free_at: Duration::ZERO }
+        Self { bridges, flight: None, free_at: Duration::ZERO, instant: (Duration::ZERO, Vec::new()) }
     }
 
     pub(crate) fn connected(&mut self) {
@@ -45,13 +48,22 @@ impl Pace {
             court.broken(Promise::Pacing, now, || format!("{telegram} came {early:?} too soon"));
         }
         match telegram {
-            Telegram::System(system) => self.flight = Some((system.clone(), now)),
+            Telegram::System(system) => {
+                let answered =
+                    self.instant.0 == now && self.instant.1.iter().any(|reply| answers(reply, system));
+                self.flight = (!answered).then(|| (system.clone(), now));
+                self.free_at = if answered { now + AFTER_REPLY } else { now };
+            }
             _ => self.free_at = now + AFTER_EVENT,
         }
     }
 
     pub(crate) fn heard(&mut self, telegram: &Telegram, now: Duration) {
         let Telegram::Reply(reply) = telegram else { return };
+        if self.instant.0 != now {
+            self.instant = (now, Vec::new());
+        }
+        self.instant.1.push(reply.clone());
         if self.given_up().is_some_and(|given_up| given_up < now) {
             return;
         }

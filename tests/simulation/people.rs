@@ -169,13 +169,14 @@ impl House {
         let told =
             if levels { format!("15{dimmed}") } else { format!("12{}", bitmap.to_text(outputs.len() as u8)) };
         let reply = Reply::new(serial, Function::READ_DATAPOINT, told.into_bytes()).unwrap();
-        self.say_later(conbusd::conbus::Telegram::from(reply).to_bytes(), chance.u64(0..80));
+        let bytes = conbusd::conbus::Telegram::from(reply).to_bytes();
+        self.line.say_later(bytes, Duration::from_millis(chance.u64(0..80)));
     }
 
-    /// The daemon hears one of the last replies once more.
-    pub(crate) fn echo(&self, chance: &mut Rng) {
-        if let Some(bytes) = self.line.echo(chance.usize(0..8)) {
-            self.say_later(bytes, chance.u64(0..300));
+    /// The daemon hears the next reply twice, the second time within the time that the update rule allows.
+    pub(crate) fn echo(&self, weather: &Weather, chance: &mut Rng) {
+        if self.line.now() >= weather.replies_late_until {
+            self.line.echo.set(Some(Duration::from_millis(chance.u64(0..90))));
         }
     }
 
@@ -183,18 +184,7 @@ impl House {
     pub(crate) fn garbage(&self, chance: &mut Rng) {
         let bytes: Vec<u8> = (0..chance.usize(1..60)).map(|_| chance.u8(..)).collect();
         let bytes = bytes.into_iter().filter(|byte| !matches!(byte, b'<' | b'>')).collect();
-        self.say_later(bytes, 0);
-    }
-
-    fn say_later(&self, bytes: Vec<u8>, millis: u64) {
-        let line = self.line.clone();
-        let connection = line.connection();
-        spawn_local(async move {
-            tokio::time::sleep(Duration::from_millis(millis)).await;
-            if line.connection() == connection {
-                line.say(bytes);
-            }
-        });
+        self.line.say_later(bytes, Duration::ZERO);
     }
 
     /// Somebody presses a button that no module reacts to.
@@ -234,10 +224,14 @@ impl House {
 
     /// Whether every lamp is fresh and true when it is asked for, now that nothing is wrong any more.
     pub(crate) async fn all_well(&self) {
+        if self.max_entries < self.lamps.len() {
+            // Who asks for more than there is room for gets true answers, but not for every output at once.
+            return;
+        }
         for index in 0..self.lamps.len() {
             let mut found = self.look(index).await;
-            if found.is_err() && !self.keeps_fresh {
-                // The first look has brought it back.
+            if found.is_err() && !self.polls {
+                // Nobody keeps it fresh; the first look has brought it back.
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 found = self.look(index).await;
             }

@@ -29,12 +29,6 @@ const COMMAND: Duration = Duration::from_millis(150);
 /// How long a module that repeats itself may be believed: six repeats, of which some may be lost.
 const STORM_NOTICED: Duration = Duration::from_secs(3);
 
-/// How many of the replies heard last may be heard again.
-const ECHOES: usize = 8;
-
-/// And for how long.
-const ECHO_AGE: Duration = Duration::from_millis(500);
-
 /// What the line is and does, shared by whoever has to do with it.
 pub(crate) struct Line {
     pub(crate) emulator: Emulator,
@@ -48,7 +42,8 @@ pub(crate) struct Line {
     /// Nothing comes through any more.
     pub(crate) dead: Cell<bool>,
     open: Cell<u32>,
-    echoes: RefCell<VecDeque<(Duration, Vec<u8>)>>,
+    /// How long after it the next reply is heard once more.
+    pub(crate) echo: Cell<Option<Duration>>,
     pub(crate) dials: Cell<u64>,
     /// Which connection it is, by number.
     connection: Cell<u64>,
@@ -77,7 +72,7 @@ impl Line {
             chunk: Cell::new(0),
             dead: Cell::new(false),
             open: Cell::new(0),
-            echoes: RefCell::default(),
+            echo: Cell::new(None),
             dials: Cell::new(0),
             connection: Cell::new(0),
             commands: RefCell::default(),
@@ -143,12 +138,15 @@ impl Line {
         }
     }
 
-    /// One of the replies heard last, to be said again.
-    pub(crate) fn echo(&self, which: usize) -> Option<Vec<u8>> {
-        let now = self.now();
-        let mut echoes = self.echoes.borrow_mut();
-        echoes.retain(|(heard, _)| *heard + ECHO_AGE > now);
-        (!echoes.is_empty()).then(|| echoes[which % echoes.len()].1.clone())
+    /// Says this to the daemon after a while, if it still has the same connection then.
+    pub(crate) fn say_later(self: &Rc<Self>, bytes: Vec<u8>, after: Duration) {
+        let (line, connection) = (self.clone(), self.connection());
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(after).await;
+            if line.connection() == connection {
+                line.say(bytes);
+            }
+        });
     }
 
     fn wrote(self: &Rc<Self>, telegram: &Telegram) {
@@ -172,7 +170,7 @@ impl Line {
         }
     }
 
-    fn heard(&self, telegram: &Telegram, by_itself: bool) {
+    fn heard(self: &Rc<Self>, telegram: &Telegram, by_itself: bool) {
         let now = self.now();
         debug(now, "RX", telegram);
         let mut court = self.court.borrow_mut();
@@ -181,11 +179,8 @@ impl Line {
         self.pace.borrow_mut().heard(telegram, now);
         match telegram {
             Telegram::Reply(reply) => {
-                let mut echoes = self.echoes.borrow_mut();
-                if by_itself {
-                    echoes.retain(|(heard, _)| *heard + ECHO_AGE > now);
-                    echoes.push_back((now, telegram.to_bytes()));
-                    echoes.truncate(ECHOES);
+                if let Some(after) = self.echo.take().filter(|_| by_itself) {
+                    self.say_later(telegram.to_bytes(), after);
                 }
                 said(reply, now, &mut court);
             }
@@ -256,7 +251,7 @@ impl LineEnd {
         line.open.set(line.open.get() + 1);
         line.connection.set(line.connection.get() + 1);
         line.extra.borrow_mut().clear();
-        line.echoes.borrow_mut().clear();
+        line.echo.set(None);
         line.dead.set(false);
         line.pace.borrow_mut().connected();
         line.excuse_storms();

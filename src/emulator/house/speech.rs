@@ -27,8 +27,8 @@ impl House {
                 ready = ready.max(self.reported[place]);
                 self.reported[place] = ready;
             }
-            ready += fate.later;
             last_end = Some(ready + takes);
+            ready += fate.later;
             match fate.shape {
                 Shape::Whole => {}
                 Shape::Lost => continue,

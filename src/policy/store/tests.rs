@@ -1,5 +1,7 @@
 //! Claims about what is known, how far it can be trusted, and what is asked for.
 
+mod restarts;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -7,7 +9,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::conbus::{OutputIndex, Percent};
-use crate::policy::Remembered;
 use crate::policy::settle::{Asked, Settle};
 
 const GATEWAY: GatewayId = GatewayId(0);
@@ -285,6 +286,74 @@ fn a_module_without_levels_is_not_asked_for_them_twice() {
 }
 
 #[test]
+fn levels_that_were_refused_count_again_on_the_next_link() {
+    let mut bench = Bench::up();
+    bench.report(point(2, 0), true, 1000);
+    bench.later(point(2, 0), Want::Known, 1000);
+    bench.due(1100);
+    bench.store.fetch_ended(serial(2), Aspect::Level, Err(BusError::Refused), ms(1130), &mut bench.effects);
+    assert_eq!(bench.now(point(2, 0), Want::Any, 1200).freshness, Freshness::Fresh);
+    bench.store.link_changed(GATEWAY, false, ms(2000), &mut bench.effects);
+    bench.store.link_changed(GATEWAY, true, ms(3000), &mut bench.effects);
+    bench.report(point(2, 0), true, 4000);
+    assert_eq!(bench.store.peek(point(2, 0), ms(4001)).freshness, Freshness::Unknown, "which level?");
+}
+
+#[test]
+fn a_module_that_cannot_be_read_still_shows_what_it_reported() {
+    let mut bench = Bench::up();
+    bench.report(point(1, 0), true, 1000);
+    bench.later(point(1, 0), Want::Since(ms(2000)), 2000);
+    bench.store.fetch_ended(serial(1), Aspect::Switch, Err(BusError::Refused), ms(2100), &mut bench.effects);
+    for want in [Want::Any, Want::Known] {
+        let reading = bench.now(point(1, 0), want, 60_000);
+        assert_eq!((reading.on, reading.freshness), (Some(true), Freshness::Stale));
+    }
+    assert_eq!(bench.now(point(1, 1), Want::Any, 60_000), Reading::UNKNOWN);
+    assert_eq!(bench.read(point(1, 1), Want::Known, 60_000), Outcome::Now(Err(BusError::Refused)));
+}
+
+#[test]
+fn a_dimmer_that_a_poll_finds_on_has_its_level_asked() {
+    let mut bench = Bench::up();
+    bench.report(point(2, 0), true, 1000);
+    bench.level(0, 40, 1200, 1260);
+    bench.report(point(2, 0), false, 2000);
+    bench.fetches();
+    bench.due(5000);
+    bench.seq += 1;
+    let asked = Some(Asked { seq: bench.seq, at: ms(5000) });
+    bench.see(point(2, 0), PointValue::On(true), Basis::Reply { asked }, 5060);
+    assert_eq!(bench.store.peek(point(2, 0), ms(5061)).freshness, Freshness::Stale, "which level?");
+    assert_eq!(bench.fetches(), [(2, Aspect::Level)]);
+}
+
+#[test]
+fn a_reader_hastens_a_poll_that_it_joins() {
+    let mut bench = Bench::up();
+    bench.store.refresh(point(1, 0), Urgency::Poll, ms(1000), &mut bench.effects);
+    assert_eq!(bench.fetches(), [(1, Aspect::Switch)]);
+    for _ in 0..4 {
+        bench.later(point(1, 0), Want::Known, 1010);
+    }
+    let hastened = Effect::Hasten {
+        gateway: GATEWAY,
+        serial: serial(1),
+        aspect: Aspect::Switch,
+        urgency: Urgency::Reader,
+    };
+    assert_eq!(bench.effects, [hastened], "once");
+}
+
+#[test]
+fn a_link_that_comes_up_again_was_down_in_between() {
+    let mut bench = Bench::up();
+    bench.report(point(1, 0), true, 1000);
+    bench.store.link_changed(GATEWAY, true, ms(2000), &mut bench.effects);
+    assert_eq!(bench.store.peek(point(1, 0), ms(2000)).freshness, Freshness::Stale);
+}
+
+#[test]
 fn the_least_recently_read_output_is_forgotten_but_not_its_fence() {
     let mut bench = Bench::with(|plan| plan.max_entries = NonZeroUsize::new(2).unwrap());
     bench.store.link_changed(GATEWAY, true, ms(0), &mut bench.effects);
@@ -344,86 +413,6 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
         (0u8..4).prop_map(Step::Read),
     ];
     (1u64..2500, step)
-}
-
-fn remembered(point: Point, on: bool, level: Option<u8>) -> Remembered {
-    let age = Duration::from_secs(60);
-    let level = level.map(|level| (Percent::new(level).unwrap(), age));
-    Remembered { point, on: Some((on, age)), level }
-}
-
-#[test]
-fn a_restored_value_is_shown_with_its_age_and_believed_by_nobody() {
-    let mut bench = Bench::with(|_| {});
-    bench.store.restore(&[remembered(point(1, 0), true, None)], ms(0), &mut bench.effects);
-    let reading = bench.now(point(1, 0), Want::Any, 5);
-    assert_eq!((reading.on, reading.freshness), (Some(true), Freshness::Stale));
-    assert_eq!(reading.origin, Some(Origin::Snapshot));
-    assert_eq!(ms(5).since(reading.observed_at.unwrap()), Duration::from_millis(60_005));
-    assert_eq!(bench.read(point(1, 0), Want::Since(ms(0)), 5), Outcome::Now(Err(BusError::LinkDown)));
-    bench.store.link_changed(GATEWAY, true, ms(10), &mut bench.effects);
-    assert_eq!(bench.now(point(1, 0), Want::Known, 10).freshness, Freshness::Stale);
-    assert!(bench.fetches().contains(&(1, Aspect::Switch)), "asked for behind the answer");
-    // However old a value a reader takes, it waits for the bus.
-    bench.later(point(1, 0), Want::Since(ms(0).before(Duration::from_secs(3600))), 20);
-}
-
-#[test]
-fn the_first_reply_after_a_restart_is_believed_whether_it_agrees_or_not() {
-    for on in [true, false] {
-        let mut bench = Bench::with(|_| {});
-        bench.store.restore(&[remembered(point(1, 0), true, None)], ms(0), &mut bench.effects);
-        bench.store.link_changed(GATEWAY, true, ms(0), &mut bench.effects);
-        bench.answer([on, false, false, false], 10, 60);
-        let reading = bench.now(point(1, 0), Want::Known, 70);
-        assert_eq!((reading.on, reading.freshness), (Some(on), Freshness::Fresh));
-        assert_ne!(reading.origin, Some(Origin::Snapshot));
-    }
-}
-
-#[test]
-fn a_restored_level_is_doubtful_until_the_module_tells_it() {
-    let mut bench = Bench::with(|_| {});
-    bench.store.restore(&[remembered(point(2, 1), true, Some(40))], ms(0), &mut bench.effects);
-    bench.store.link_changed(GATEWAY, true, ms(0), &mut bench.effects);
-    bench.report(point(2, 1), true, 10);
-    let reading = bench.now(point(2, 1), Want::Any, 10);
-    assert_eq!((reading.level, reading.freshness), (Percent::new(40), Freshness::Stale));
-    bench.level(1, 70, 200, 250);
-    let reading = bench.now(point(2, 1), Want::Any, 260);
-    assert_eq!((reading.level, reading.freshness), (Percent::new(70), Freshness::Fresh));
-}
-
-#[test]
-fn what_is_no_longer_configured_or_has_no_room_is_not_restored() {
-    let mut bench = Bench::with(|plan| plan.max_entries = NonZeroUsize::new(2).unwrap());
-    let kept = [
-        remembered(point(9, 0), true, None),
-        remembered(point(1, 3), true, None),
-        remembered(point(1, 4), true, None),
-        remembered(point(1, 0), false, Some(40)),
-        remembered(point(1, 1), true, None),
-    ];
-    bench.store.restore(&kept, ms(0), &mut bench.effects);
-    let known: Vec<(Point, Option<Percent>)> = bench
-        .store
-        .remembered(ms(0))
-        .into_iter()
-        .map(|known| (known.point, known.level.map(|(level, _)| level)))
-        .collect();
-    assert_eq!(known, [(point(1, 3), None), (point(1, 0), None)], "in their order; a relay has no level");
-}
-
-#[test]
-fn what_is_remembered_is_restored_as_it_was() {
-    let mut bench = Bench::up();
-    bench.answer([true, false, true, false], 10, 60);
-    bench.now(point(1, 2), Want::Any, 100);
-    let kept = bench.store.remembered(ms(5000));
-    assert_eq!(kept[0].point, point(1, 2), "the last read first");
-    let mut other = Bench::with(|_| {});
-    other.store.restore(&kept, ms(0), &mut other.effects);
-    assert_eq!(other.store.remembered(ms(0)), kept);
 }
 
 proptest! {
