@@ -233,12 +233,10 @@ impl App {
         if let Some(keeper) = &self.keeper {
             drain_one("keeper", keeper).await;
         }
-        for accessory in &self.accessories {
-            drain_one("accessory", accessory).await;
-        }
+        join_all(self.accessories.iter().map(|accessory| drain_one("accessory", accessory))).await;
         drain_one("poller", &self.poller).await;
         drain_one("cache", &self.cache).await;
-        // Together: gateways that do not answer must not add up.
+        // Together, as the accessories: those that do not answer must not add up.
         join_all(self.connections.iter().map(|connection| drain_one("connection", connection))).await;
         for listener in &self.listeners {
             drain_one("listener", listener).await;
