@@ -257,7 +257,10 @@ impl Store {
             Basis::Reply { asked } => {
                 let stamp = match guard.judge(&rule, aspect, asked, now, agrees) {
                     Verdict::Settled { not_before } => Some(not_before),
-                    Verdict::Unsettled => None,
+                    Verdict::Unsettled => {
+                        guard.refused(asked, seen.seq, now);
+                        None
+                    }
                 };
                 let fetch = &mut module.fetches[aspect as usize];
                 (stamp, fetch.observed(asked.is_some()), asked)
