@@ -255,6 +255,7 @@ impl Store {
                 (Some(now), Origin::Report, None)
             }
             Basis::Reply { asked } => {
+                module.unsupported[aspect as usize] = false;
                 let stamp = match guard.judge(&rule, aspect, asked, now, agrees) {
                     Verdict::Settled { not_before } => Some(not_before),
                     Verdict::Unsettled => {
@@ -334,6 +335,7 @@ impl Store {
                 if seen_at(entry.level.map(|seen| seen.at)) {
                     return false;
                 }
+                entry.levelled = true;
                 entry.level = Some(Seen { value: level, at: stamp, origin, doubtful: false });
             }
         }
