@@ -270,9 +270,13 @@ impl Store {
                 (Some(now), Origin::Report, None)
             }
             Basis::Reply { asked } => {
+                module.unsupported[aspect as usize] = false;
                 let stamp = match guard.judge(&rule, aspect, asked, now, agrees) {
                     Verdict::Settled { not_before } => Some(not_before),
-                    Verdict::Unsettled => None,
+                    Verdict::Unsettled => {
+                        guard.refused(asked, seen.seq, now);
+                        None
+                    }
                 };
                 let fetch = &mut module.fetches[aspect as usize];
                 (stamp, fetch.observed(asked.is_some()), asked)
@@ -347,6 +351,7 @@ impl Store {
                 if seen_at(entry.level.map(|seen| seen.at)) {
                     return false;
                 }
+                entry.levelled = true;
                 entry.level = Some(Seen { value: level, at: stamp, origin, doubtful: false });
             }
         }
