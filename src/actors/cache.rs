@@ -13,15 +13,15 @@ use tokio::sync::oneshot;
 
 use super::connection::Connection;
 use super::events::{
-    Drain, Exchange, Invalidate, LinkChanged, LinkState, NewsLost, Observe, PointChanged, PointCommanded,
-    PointDoubtful, PointObserved, Read, Refresh,
+    CaptureOutputs, Drain, Exchange, Invalidate, LinkChanged, LinkState, NewsLost, Observe, PointChanged,
+    PointCommanded, PointDoubtful, PointObserved, Read, Refresh,
 };
 use super::{Alarm, Outlet, ask, end, now, tell};
 use crate::conbus::{Point, SerialNumber, System};
 use crate::policy::outbox::Delivered;
 use crate::policy::settle::Aspect;
 use crate::policy::store::{Effect, ModulePlan, Observation, Outcome, Store, StorePlan, Token};
-use crate::policy::{BusError, GatewayId, Reading, Urgency, earliest};
+use crate::policy::{BusError, GatewayId, Reading, Remembered, Urgency, earliest};
 
 /// Eight facts a reply, from several gateways, while every accessory reads: 1024 is a second of a busy bus.
 const MAILBOX: usize = 1024;
@@ -40,15 +40,18 @@ pub struct Cache {
     waiting: BTreeMap<Token, oneshot::Sender<Result<Reading, BusError>>>,
     /// Changes that found no room.
     untold: BTreeSet<Point>,
+    /// From before a restart; taken in when the actor starts.
+    restored: Vec<Remembered>,
     alarm: Alarm,
     effects: Vec<Effect>,
 }
 
 impl Cache {
-    /// An empty cache. `connections` in the order of their gateways.
+    /// A cache that knows what is `restored`. `connections` in the order of their gateways.
     pub fn new(
         plan: StorePlan,
         modules: Vec<ModulePlan>,
+        restored: Vec<Remembered>,
         connections: Vec<Addr<Connection>>,
         accessories: HashMap<Point, Outlet<PointChanged>>,
     ) -> Self {
@@ -58,6 +61,7 @@ impl Cache {
             accessories,
             waiting: BTreeMap::new(),
             untold: BTreeSet::new(),
+            restored,
             alarm: Alarm::default(),
             effects: Vec::new(),
         }
@@ -149,6 +153,9 @@ impl Actor for Cache {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
+        let restored = std::mem::take(&mut self.restored);
+        self.store.restore(&restored, now(), &mut self.effects);
+        self.perform(ctx);
     }
 }
 
@@ -243,6 +250,14 @@ impl Handler<Observe> for Cache {
         picture["readers_waiting"] = self.store.waiting().into();
         picture["facts_untold"] = self.untold.len().into();
         Ok(picture)
+    }
+}
+
+impl Handler<CaptureOutputs> for Cache {
+    type Result = Result<Vec<Remembered>, BusError>;
+
+    fn handle(&mut self, _: CaptureOutputs, _: &mut Context<Self>) -> Self::Result {
+        Ok(self.store.remembered(now()))
     }
 }
 

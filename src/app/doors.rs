@@ -104,6 +104,7 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         cache: app.cache.clone().into(),
         poller: app.poller.clone().into(),
         hub: hub.clone().into(),
+        keeper: app.keeper.clone().map(Into::into),
     }
 }
 

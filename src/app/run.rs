@@ -11,11 +11,15 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::doors::{Doors, OpenDoors};
-use super::{App, assemble};
+use super::restore::{restore, wall_clock};
+use super::{App, Beginning, assemble_from};
+use crate::actors::keeper::KeeperPlan;
 use crate::conbus::ActionTable;
 use crate::config::{Config, GatewayAddress};
 use crate::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
+use crate::policy::KeepingPlan;
 use crate::transport::{Dial, TcpDial};
+use crate::vault::FileVault;
 
 /// How long the doors and actors may take to stop altogether.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -78,7 +82,16 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
     for index in 0..config.gateways.len() {
         dials.push(dial(config, index).await?);
     }
-    let app = assemble(config, dials, &doors.audience(), fastrand::u64(..));
+    let vault = FileVault::new(config.service.state_dir.join("state.json"));
+    let restored = restore(&vault, wall_clock());
+    let keeper = restored.may_write.then(|| KeeperPlan {
+        keeping: KeepingPlan::default(),
+        vault: Box::new(vault),
+        wall: wall_clock,
+    });
+    let seed = fastrand::u64(..);
+    let beginning = Beginning { seed, restored: restored.snapshot, keeper, ..Beginning::default() };
+    let app = assemble_from(config, dials, &doors.audience(), beginning);
     let doors = doors.serve(config, &app);
     info!(target: "app", "started gateways={} modules={} accessories={}",
         config.gateways.len(), config.modules.len(), config.accessories.len());

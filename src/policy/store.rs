@@ -1,12 +1,12 @@
 //! The cache policy: what is known of every output, how far it can be trusted, and when to ask again.
 //!
-//! A pure reducer. It owns the entries (TTL and LRU), the fences, one fetch for many readers, and the readers
-//! that wait. It knows neither actors nor telegrams: it says what to fetch and whom to answer, and its caller
-//! does so. Actor, property tests, model and simulation share it.
+//! A pure reducer that owns the entries (TTL and LRU), the fences, one fetch for many readers, and the readers that
+//! wait. It knows neither actors nor telegrams: its caller fetches and answers. Tests, model and simulation share it.
 
 mod entry;
 mod fetch;
 mod plan;
+mod remember;
 #[cfg(test)]
 mod tests;
 

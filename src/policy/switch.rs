@@ -194,7 +194,11 @@ impl Switch {
         let (on, brightness, freshness) = if let Some(Wish { wanted, .. }) = &self.wish {
             (Some(wanted.on), wanted.shown_level(), Freshness::Pending)
         } else {
-            let level = if reading.on == Some(false) { Some(Percent::OFF) } else { reading.level };
+            let level = match reading.on {
+                Some(false) => Some(Percent::OFF),
+                // It went on, and its level is still the one of the dark: not known until it is read.
+                _ => reading.level.filter(|level| *level != Percent::OFF),
+            };
             let trusted = !self.distrusted || reading.revision != self.reading.revision;
             let freshness = if trusted { reading.freshness } else { reading.freshness.max(Freshness::Stale) };
             (reading.on, level, freshness)

@@ -72,7 +72,7 @@ async def refuses(coroutine, *kinds):
     raise AssertionError(f"none of {kinds} was raised")
 
 
-async def until(condition, within=5.0):
+async def until(condition, within=10.0):
     end = time.monotonic() + within
     while not condition():
         assert time.monotonic() < end, "it did not come"
@@ -103,7 +103,12 @@ async def use(pairing, control):
     await pairing.subscribe([(relay, ons[relay]), (dimmer, ons[dimmer])])
     assert await pairing.put_characteristics([(relay, ons[relay], True)]) == {}
     assert (await pairing.get_characteristics([(relay, ons[relay])]))[relay, ons[relay]]["value"] is True
-    await asyncio.sleep(0.6)
+    # Only what is lit can be switched off.
+    lit = False
+    while not lit:
+        modules = (await order(control, do="state"))["modules"]
+        lit = next(one["levels"][0] for one in modules if one["serial"] == "0012345001") == 100
+        await asyncio.sleep(0.6)
     assert (relay, ons[relay]) not in heard, "the writer was told its own write"
 
     await order(control, do="turn", serial="0012345001", output=0, on=False)
@@ -123,7 +128,8 @@ async def use(pairing, control):
     missing = await pairing.get_characteristics([(relay, 999), (relay, ons[relay])])
     assert missing[relay, 999]["status"] == -70409 and missing[relay, ons[relay]]["value"] is not None, missing
     await pairing.identify()
-    await asyncio.sleep(1.5)
+    # The bus catches up behind the scene.
+    await asyncio.sleep(6)
     received = (await order(control, do="counters"))["counters"]["received"]
     assert any("F05D" in telegram for telegram in received), "no module blinked"
 

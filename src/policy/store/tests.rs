@@ -1,5 +1,7 @@
 //! Claims about what is known, how far it can be trusted, and what is asked for.
 
+mod restarts;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 

@@ -349,3 +349,19 @@ fn no_more_than_64_may_wait_for_one_accessory() {
     assert_eq!(refused, Err(BusError::Busy));
     assert_eq!(bench.switch.askers(), 64);
 }
+
+#[test]
+fn a_value_from_before_a_restart_is_shown_and_is_no_news() {
+    let mut bench = Bench::dimmer();
+    bench.switch = Switch::new(bench.switch.plan);
+    let before = Reading {
+        freshness: Freshness::Stale,
+        origin: Some(Origin::Snapshot),
+        ..bench.reading(true, Some(40), 0)
+    };
+    bench.switch.observed(before, &mut bench.effects);
+    assert_eq!(bench.effects, []);
+    assert_eq!(bench.switch.state().brightness, Some(percent(40)));
+    bench.see(true, Some(40), 100);
+    assert_eq!(bench.effects.len(), 1, "fresh now");
+}
