@@ -1,8 +1,7 @@
 //! The cache policy: what is known of every output, how far it can be trusted, and when to ask again.
 //!
-//! A pure reducer. It owns the entries (TTL and LRU), the fences, one fetch for many readers, and the readers
-//! that wait. It knows neither actors nor telegrams: it says what to fetch and whom to answer, and its caller
-//! does so. Actor, property tests, model and simulation share it.
+//! A pure reducer that owns the entries (TTL and LRU), the fences, one fetch for many readers, and the readers that
+//! wait. It knows neither actors nor telegrams: its caller fetches and answers. Tests, model and simulation share it.
 
 mod entry;
 mod fetch;
@@ -228,8 +227,8 @@ impl Store {
             return Outcome::Now(if known { Ok(reading) } else { Err(error) });
         }
         let Some(need) = patience else {
-            // Nobody waits for it: a list of stale lamps must not delay who does.
-            self.fetch_point(point, urgency.max(Urgency::WarmUp), now, effects);
+            // Nobody waits for it: a list of a thousand lamps must not keep off who does, nor a command.
+            self.fetch_point(point, urgency.max(Urgency::MuxClient), now, effects);
             return Outcome::Now(Ok(reading));
         };
         if self.waiters.len() >= self.plan.max_waiters {
@@ -272,9 +271,13 @@ impl Store {
                 (Some(now), Origin::Report, None)
             }
             Basis::Reply { asked } => {
+                module.unsupported[aspect as usize] = false;
                 let stamp = match guard.judge(&rule, aspect, asked, now, agrees) {
                     Verdict::Settled { not_before } => Some(not_before),
-                    Verdict::Unsettled => None,
+                    Verdict::Unsettled => {
+                        guard.refused(asked, seen.seq, now);
+                        None
+                    }
                 };
                 let fetch = &mut module.fetches[aspect as usize];
                 (stamp, fetch.observed(asked.is_some()), asked)
@@ -349,6 +352,7 @@ impl Store {
                 if seen_at(entry.level.map(|seen| seen.at)) {
                     return false;
                 }
+                entry.levelled = true;
                 entry.level = Some(Seen { value: level, at: stamp, origin, doubtful: false });
             }
         }

@@ -1,12 +1,12 @@
 //! Where the state is kept: a file that is old or new but never torn, and the one who writes it, one after another.
 
-use std::fs::{File, OpenOptions, Permissions, rename};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{mpsc, oneshot};
+
+pub(super) use crate::vault::replace;
 
 /// How many saves may wait: each belongs to a request, and a session has one at a time.
 const SAVES_MAX: usize = 64;
@@ -38,21 +38,6 @@ impl Vault for FileVault {
             // The card of a small computer may take long to confirm; the bus must not wait for it.
             tokio::task::spawn_blocking(move || replace(&path, &text)).await.map_err(io::Error::other)?
         })
-    }
-}
-
-/// Replaces a file: whoever reads it, and whenever the power fails, finds the old text or the new one.
-pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    // One that a crash has left may have been made readable since.
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    rename(&beside, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
     }
 }
 
@@ -105,6 +90,8 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
