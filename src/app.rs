@@ -228,17 +228,16 @@ fn listener_facts(cache: &Addr<Cache>, poller: &Addr<Poller>, audience: &Audienc
 
 impl App {
     /// Stops the actors in order: the keeper writes what is known, accessories answer their writers, the poller
-    /// stops, the cache answers its readers, connections write what they took and close. The doors have closed before.
+    /// stops, the cache answers its readers, connections write what they took and close, listeners end. The doors
+    /// take nothing new by then, and close behind it.
     pub async fn drain(&self) {
         if let Some(keeper) = &self.keeper {
             drain_one("keeper", keeper).await;
         }
-        for accessory in &self.accessories {
-            drain_one("accessory", accessory).await;
-        }
+        join_all(self.accessories.iter().map(|accessory| drain_one("accessory", accessory))).await;
         drain_one("poller", &self.poller).await;
         drain_one("cache", &self.cache).await;
-        // Together: gateways that do not answer must not add up.
+        // Together, as the accessories: those that do not answer must not add up.
         join_all(self.connections.iter().map(|connection| drain_one("connection", connection))).await;
         for listener in &self.listeners {
             drain_one("listener", listener).await;

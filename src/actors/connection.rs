@@ -45,7 +45,7 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(1);
 /// How long to wait before facts that found no room are told again.
 const TELL_AGAIN: Duration = Duration::from_millis(100);
 
-/// How often a target that does not answer is told at info: each failure is told at debug.
+/// One failed dial in so many is told at warn, the first of a row always; the others are told at debug.
 const FAILURES_A_WARNING: u32 = 16;
 
 /// What a connection is built from.
@@ -111,6 +111,8 @@ pub struct Connection {
     /// Why the session ended, for the log.
     reason: Option<String>,
     failures: u32,
+    /// Links in a row that did not last: somebody else may hold the gateway, which accepts and hangs up.
+    short_links: u32,
     lost_since: Option<Moment>,
     /// Answered when the socket is closed for good.
     drained: Option<oneshot::Sender<()>>,
@@ -139,6 +141,7 @@ impl Connection {
             up_since: None,
             reason: None,
             failures: 0,
+            short_links: 0,
             lost_since: None,
             drained: None,
             draining: false,
@@ -199,7 +202,8 @@ impl Connection {
         this.counters.connects_total += 1;
         this.outbox.link_came_up(at);
         this.liveness.connected(at);
-        info!(target: "connection", "connected gateway={} address={}", this.plan.name, this.dial.target());
+        let level = level_of_repeat(this.short_links, log::Level::Info);
+        log::log!(target: "connection", level, "connected gateway={} address={}", this.plan.name, this.dial.target());
         this.link(LinkState::Up);
         this.step(ctx);
     }
@@ -344,22 +348,20 @@ impl Connection {
         match self.up_since.take() {
             Some(since) => {
                 let up_for = at.since(since);
+                let level = level_of_repeat(self.short_links, log::Level::Warn);
                 self.backoff.link_was_up(up_for);
+                self.short_links = if self.backoff.attempt() == 0 { 0 } else { self.short_links + 1 };
                 if self.draining {
                     info!(target: "connection", "closed gateway={}", self.plan.name);
                 } else {
-                    warn!(target: "connection",
+                    log::log!(target: "connection", level,
                         "link lost gateway={} reason=\"{reason}\" up_for={:?}", self.plan.name, up_for);
                 }
             }
             None if !self.draining => {
                 self.backoff.failed();
                 self.failures += 1;
-                let level = if self.failures % FAILURES_A_WARNING == 1 {
-                    log::Level::Warn
-                } else {
-                    log::Level::Debug
-                };
+                let level = level_of_repeat(self.failures - 1, log::Level::Warn);
                 log::log!(target: "connection", level, "cannot connect gateway={} address={} reason=\"{reason}\" attempt={}",
                     self.plan.name, self.dial.target(), self.failures);
             }
@@ -368,6 +370,11 @@ impl Connection {
         self.writer = None;
         self.link(LinkState::Down);
     }
+}
+
+/// The first of a row is told as it is, and then one of sixteen: repeats are counted, not repeated.
+fn level_of_repeat(repeat: u32, first: log::Level) -> log::Level {
+    if repeat.is_multiple_of(FAILURES_A_WARNING) { first } else { log::Level::Debug }
 }
 
 /// Writes the frames of the outbox until there are no more, then closes the socket.

@@ -207,7 +207,8 @@ impl Handler<LinkChanged> for Poller {
                 self.schedule.link_up(link.gateway, now());
                 self.roster.link_up(link.gateway);
                 self.step(ctx);
-                self.identify(link.gateway, ctx);
+                // State first: what the cache now asks for is on its way to the outbox.
+                ctx.run_later(READ_PAUSE, move |this, ctx| this.identify(link.gateway, ctx));
             }
             LinkState::Down => {
                 self.schedule.link_down(link.gateway);

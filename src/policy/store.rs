@@ -227,8 +227,7 @@ impl Store {
             return Outcome::Now(if known { Ok(reading) } else { Err(error) });
         }
         let Some(need) = patience else {
-            // Nobody waits for it: a list of stale lamps must not delay who does.
-            self.fetch_point(point, urgency.max(Urgency::WarmUp), now, effects);
+            self.fetch_point(point, urgency, now, effects);
             return Outcome::Now(Ok(reading));
         };
         if self.waiters.len() >= self.plan.max_waiters {

@@ -137,8 +137,8 @@ pub(crate) struct Builder {
     config: String,
     timing: Timing,
     change: Box<dyn Fn(&mut HouseSetup)>,
-    vault: Option<MemoryVault>,
     doors_busy: Duration,
+    vault: Option<MemoryVault>,
 }
 
 /// Three XP24 (modules 1 to 3) and four XP33LED (4 to 7): 24 outputs, an accessory each, named `m<module>o<output>`.
@@ -162,8 +162,13 @@ pub(crate) fn house_of_24() -> Builder {
 
 /// A house with this configuration.
 pub(crate) fn house_with(config: String) -> Builder {
-    let change: Box<dyn Fn(&mut HouseSetup)> = Box::new(|_| {});
-    Builder { config, timing: Timing::fixed(ms(50)), change, vault: None, doors_busy: Duration::ZERO }
+    Builder {
+        config,
+        timing: Timing::fixed(ms(50)),
+        change: Box::new(|_| {}),
+        doors_busy: Duration::ZERO,
+        vault: None,
+    }
 }
 
 impl Builder {

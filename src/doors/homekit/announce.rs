@@ -121,7 +121,8 @@ impl Announcer {
 
     /// Takes back what was announced.
     pub(super) async fn goodbye(&self, hall: &RefCell<Hall>) {
-        for bridge in 0..hall.borrow().bridge_count() {
+        let bridges = hall.borrow().bridge_count();
+        for bridge in 0..bridges {
             let name = {
                 let hall = hall.borrow();
                 format!("{}.{KIND}", instance(&hall.bridge_name(bridge), &hall.bridge(bridge).device_id))

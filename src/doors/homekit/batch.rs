@@ -20,6 +20,7 @@ pub(super) struct Malformed;
 
 /// A read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the protocol's four switches")]
 pub(super) struct Query {
     /// Of what, in this order.
     pub(super) keys: Vec<Key>,
@@ -100,7 +101,7 @@ impl Query {
             }
             Json::Object(object)
         });
-        listed(if failed { 207 } else { 200 }, objects.collect())
+        listed(if failed { 207 } else { 200 }, &objects.collect::<Vec<_>>())
     }
 }
 
@@ -117,7 +118,7 @@ fn identified((aid, iid): Key) -> Map<String, Json> {
     Map::from_iter([("aid".into(), aid.into()), ("iid".into(), iid.into())])
 }
 
-fn listed(status: u16, objects: Vec<Json>) -> Answer {
+fn listed(status: u16, objects: &[Json]) -> Answer {
     Answer::json(status, json!({ "characteristics": objects }).to_string())
 }
 
@@ -252,7 +253,7 @@ impl Batch {
         match (&own.source, &value, member.place) {
             (Source::Identify, _, place) => self.blink.push(place),
             (Source::On, Value::Bool(on), Some(place)) => {
-                self.targets.entry(place).or_default().on = Some(*on)
+                self.targets.entry(place).or_default().on = Some(*on);
             }
             (Source::Brightness, Value::Int(level), Some(place)) => {
                 let level = u8::try_from(*level).ok().and_then(Percent::new);
@@ -283,7 +284,7 @@ impl Batch {
             is_plain &= status == Status::Success && !entry.reply;
             objects.push(Json::Object(object));
         }
-        (written, if is_plain { Answer::bare(204) } else { listed(207, objects) })
+        (written, if is_plain { Answer::bare(204) } else { listed(207, &objects) })
     }
 }
 
@@ -308,7 +309,7 @@ mod tests {
         json!({"aid": aid, "iid": iid, "value": value})
     }
 
-    fn one(entry: Json) -> Batch {
+    fn one(entry: &Json) -> Batch {
         planned(&json!({ "characteristics": [entry] }))
     }
 
@@ -319,7 +320,7 @@ mod tests {
         (answer.status, list.iter().map(|entry| entry["status"].as_i64().unwrap_or(1)).collect())
     }
 
-    fn status_of(entry: Json) -> Vec<i64> {
+    fn status_of(entry: &Json) -> Vec<i64> {
         statuses(&one(entry).finish(&BTreeMap::new()).1).1
     }
 
@@ -389,19 +390,19 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_says_why() {
-        assert_eq!(status_of(write((1, 3), &json!("x"))), [-70404]);
-        assert_eq!(status_of(write((4, 34), &json!(true))), [-70404]);
-        assert_eq!(status_of(write(DIMMER_LEVEL, &json!(101))), [-70410]);
-        assert_eq!(status_of(write(LIGHT, &json!("on"))), [-70410]);
-        assert_eq!(status_of(write((9, 9), &json!(true))), [-70409]);
-        assert_eq!(status_of(json!({"aid": 1, "iid": 3, "ev": true})), [-70406]);
-        assert_eq!(status_of(json!({"aid": 2, "iid": 17})), [-70410]);
-        assert_eq!(status_of(json!({"aid": 2, "iid": 17, "ev": "yes"})), [-70410]);
+        assert_eq!(status_of(&write((1, 3), &json!("x"))), [-70404]);
+        assert_eq!(status_of(&write((4, 34), &json!(true))), [-70404]);
+        assert_eq!(status_of(&write(DIMMER_LEVEL, &json!(101))), [-70410]);
+        assert_eq!(status_of(&write(LIGHT, &json!("on"))), [-70410]);
+        assert_eq!(status_of(&write((9, 9), &json!(true))), [-70409]);
+        assert_eq!(status_of(&json!({"aid": 1, "iid": 3, "ev": true})), [-70406]);
+        assert_eq!(status_of(&json!({"aid": 2, "iid": 17})), [-70410]);
+        assert_eq!(status_of(&json!({"aid": 2, "iid": 17, "ev": "yes"})), [-70410]);
     }
 
     #[test]
     fn a_write_response_carries_the_value() {
-        let batch = one(json!({"aid": 3, "iid": 18, "value": 40, "r": true}));
+        let batch = one(&json!({"aid": 3, "iid": 18, "value": 40, "r": true}));
         let (_, answer) = batch.finish(&BTreeMap::from([(1, Status::Success)]));
         let body: Json = serde_json::from_slice(&answer.body.unwrap().1).unwrap();
         assert_eq!(answer.status, 207);

@@ -75,8 +75,8 @@ fn base64_of_four(bytes: [u8; 4]) -> String {
 /// The picture, in half blocks of a terminal.
 pub(super) fn picture(uri: &str) -> String {
     let code = QrCode::new(uri).expect("twenty characters fit");
-    // Light blocks on a dark ground: most terminals are dark, and cameras read both.
-    code.render::<Dense1x2>().dark_color(Dense1x2::Dark).light_color(Dense1x2::Light).build()
+    // Bright blocks are the light squares: most terminals are dark, and not every camera reads a negative.
+    code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build()
 }
 
 #[cfg(test)]

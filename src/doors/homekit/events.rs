@@ -113,7 +113,7 @@ mod tests {
         subscriptions
     }
 
-    fn changed(subscriptions: &mut Subscriptions, ms: u64, value: Value) -> Vec<(Key, Value)> {
+    fn changed(subscriptions: &mut Subscriptions, ms: u64, value: &Value) -> Vec<(Key, Value)> {
         subscriptions.stir(LAMP);
         subscriptions.take(at(ms), &|_| Some(value.clone()))
     }
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn the_first_change_is_told_at_once_and_then_the_latest_one() {
         let mut subscriptions = watching();
-        assert_eq!(changed(&mut subscriptions, 1000, ON), [(LAMP, ON)]);
-        assert_eq!(changed(&mut subscriptions, 1100, OFF), []);
-        assert_eq!(changed(&mut subscriptions, 1200, ON), []);
-        assert_eq!(changed(&mut subscriptions, 1240, OFF), []);
+        assert_eq!(changed(&mut subscriptions, 1000, &ON), [(LAMP, ON)]);
+        assert_eq!(changed(&mut subscriptions, 1100, &OFF), []);
+        assert_eq!(changed(&mut subscriptions, 1200, &ON), []);
+        assert_eq!(changed(&mut subscriptions, 1240, &OFF), []);
         assert_eq!(subscriptions.next_due(), Some(at(1250)));
         assert_eq!(subscriptions.take(at(1250), &|_| Some(OFF)), [(LAMP, OFF)]);
         assert_eq!(subscriptions.next_due(), None);
@@ -133,17 +133,17 @@ mod tests {
     #[test]
     fn what_is_again_as_it_was_is_no_change() {
         let mut subscriptions = watching();
-        changed(&mut subscriptions, 0, ON);
-        changed(&mut subscriptions, 100, OFF);
-        assert_eq!(changed(&mut subscriptions, 300, ON), []);
+        changed(&mut subscriptions, 0, &ON);
+        changed(&mut subscriptions, 100, &OFF);
+        assert_eq!(changed(&mut subscriptions, 300, &ON), []);
     }
 
     #[test]
     fn the_writer_is_not_told_unless_his_write_did_not_last() {
         let mut subscriptions = watching();
         subscriptions.wrote(LAMP, ON);
-        assert_eq!(changed(&mut subscriptions, 1000, ON), []);
-        assert_eq!(changed(&mut subscriptions, 6000, OFF), [(LAMP, OFF)]);
+        assert_eq!(changed(&mut subscriptions, 1000, &ON), []);
+        assert_eq!(changed(&mut subscriptions, 6000, &OFF), [(LAMP, OFF)]);
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         subscriptions.stir(LAMP);
         assert_eq!(subscriptions.take(at(0), &|_| None), []);
         subscriptions.remove(LAMP);
-        assert_eq!(changed(&mut subscriptions, 0, ON), []);
+        assert_eq!(changed(&mut subscriptions, 0, &ON), []);
         assert!(!subscriptions.has(LAMP));
     }
 }

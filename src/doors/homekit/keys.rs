@@ -32,20 +32,20 @@ pub(super) fn derive(secret: &[u8], salt: &str, purpose: &str) -> [u8; 32] {
 }
 
 /// Seals one message of a pairing; each message has its label, used once with its key.
-pub(super) fn seal(key: &[u8; 32], label: &[u8; 8], plain: &[u8]) -> Vec<u8> {
+pub(super) fn seal(key: &[u8; 32], label: [u8; 8], plain: &[u8]) -> Vec<u8> {
     ChaCha20Poly1305::new(key.into())
         .encrypt(&labelled(label), Payload::from(plain))
         .expect("a short message can be sealed")
 }
 
 /// Opens one message of a pairing; `None` when it was not sealed with this key and label.
-pub(super) fn open(key: &[u8; 32], label: &[u8; 8], sealed: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn open(key: &[u8; 32], label: [u8; 8], sealed: &[u8]) -> Option<Vec<u8>> {
     ChaCha20Poly1305::new(key.into()).decrypt(&labelled(label), Payload::from(sealed)).ok()
 }
 
-fn labelled(label: &[u8; 8]) -> Nonce {
+fn labelled(label: [u8; 8]) -> Nonce {
     let mut nonce = [0; 12];
-    nonce[4..].copy_from_slice(label);
+    nonce[4..].copy_from_slice(&label);
     nonce.into()
 }
 
@@ -100,12 +100,12 @@ mod tests {
 
     #[test]
     fn a_message_opens_with_its_key_and_label_only() {
-        let sealed = seal(&[1; 32], b"PS-Msg05", b"hello");
-        assert_eq!(open(&[1; 32], b"PS-Msg05", &sealed).as_deref(), Some(&b"hello"[..]));
-        assert_eq!(open(&[2; 32], b"PS-Msg05", &sealed), None);
-        assert_eq!(open(&[1; 32], b"PS-Msg06", &sealed), None);
-        assert_eq!(open(&[1; 32], b"PS-Msg05", &sealed[1..]), None);
-        assert_eq!(open(&[1; 32], b"PS-Msg05", b""), None);
+        let sealed = seal(&[1; 32], *b"PS-Msg05", b"hello");
+        assert_eq!(open(&[1; 32], *b"PS-Msg05", &sealed).as_deref(), Some(&b"hello"[..]));
+        assert_eq!(open(&[2; 32], *b"PS-Msg05", &sealed), None);
+        assert_eq!(open(&[1; 32], *b"PS-Msg06", &sealed), None);
+        assert_eq!(open(&[1; 32], *b"PS-Msg05", &sealed[1..]), None);
+        assert_eq!(open(&[1; 32], *b"PS-Msg05", b""), None);
     }
 
     #[test]

@@ -197,7 +197,7 @@ fn text(iid: u64, kind: &'static str, value: &str, shortest: usize) -> Character
         value.push('-');
     }
     let source = Source::Fixed(Value::Text(value));
-    Characteristic { iid, kind, perms: perms::READ, format: Format::Text, source }
+    Characteristic { iid, perms: perms::READ, format: Format::Text, source, kind }
 }
 
 fn labelled(label: &Label) -> Unit {
@@ -220,7 +220,7 @@ fn labelled(label: &Label) -> Unit {
 }
 
 fn switched(iid: u64, kind: &'static str, perms: u8, format: Format, source: Source) -> Characteristic {
-    Characteristic { iid, kind, perms, format, source }
+    Characteristic { iid, perms, format, source, kind }
 }
 
 fn purpose(kind: AccessoryKind) -> Unit {

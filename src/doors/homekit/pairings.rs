@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_second_controller_is_added_and_its_rights_are_changed() {
         let admin = controller("admin", true);
-        let added = change(&[admin.clone()], b"admin", &ask_add(&controller("guest", false)));
+        let added = change(std::slice::from_ref(&admin), b"admin", &ask_add(&controller("guest", false)));
         assert_eq!(added.keep, Some(vec![admin, controller("guest", false)]));
         let raised = change(&added.keep.unwrap(), b"admin", &ask_add(&controller("guest", true)));
         assert!(raised.keep.unwrap()[1].admin);
@@ -169,7 +169,7 @@ mod tests {
             match outcome.keep {
                 Some(after) => paired = after,
                 None => {
-                    assert_eq!((outcome.reply, count), (Tlv::fault(2, Fault::MaxPeers), PAIRINGS_MAX - 1))
+                    assert_eq!((outcome.reply, count), (Tlv::fault(2, Fault::MaxPeers), PAIRINGS_MAX - 1));
                 }
             }
         }

@@ -85,8 +85,11 @@ impl Talk {
             | (Method::Get | Method::Put, "/characteristics")
             | (Method::Put, "/prepare")
             | (Method::Post, "/pairings") => failed(470, Status::Privileges),
-            (_, "/accessories" | "/characteristics" | "/prepare" | "/pairings") => Answer::bare(405),
-            (_, "/pair-setup" | "/pair-verify" | "/identify") => Answer::bare(405),
+            (
+                _,
+                "/accessories" | "/characteristics" | "/prepare" | "/pairings" | "/pair-setup"
+                | "/pair-verify" | "/identify",
+            ) => Answer::bare(405),
             _ => Answer::bare(404),
         }
     }

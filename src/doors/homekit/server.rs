@@ -59,7 +59,8 @@ impl Door {
     pub async fn prepare(plan: HomeKitPlan) -> Result<Self, OpenError> {
         let first = plan.listen;
         let mut door = Self::prepare_closed(plan)?;
-        for bridge in 0..door.hall.borrow().bridge_count() {
+        let bridges = door.hall.borrow().bridge_count();
+        for bridge in 0..bridges {
             door.listeners.push(listen(first, bridge).await?);
         }
         Ok(door)

@@ -82,7 +82,7 @@ impl Setup {
 /// M5 to M6: who they are, who we are, both signed.
 fn exchange(request: &Tlv, secret: &[u8; 64], own: &Identity) -> Option<(Tlv, Controller)> {
     let key = derive(secret, SALT, PURPOSE);
-    let inner = Tlv::parse(&open(&key, b"PS-Msg05", request.get(kind::ENCRYPTED)?)?).ok()?;
+    let inner = Tlv::parse(&open(&key, *b"PS-Msg05", request.get(kind::ENCRYPTED)?)?).ok()?;
     let controller = Controller::new(inner.get(kind::IDENTIFIER)?, inner.get(kind::PUBLIC_KEY)?, true)?;
     let signed = [&derive(secret, THEIR_SALT, THEIR_PURPOSE)[..], &controller.id, &controller.key].concat();
     if !is_signed(&controller.key, &signed, inner.get(kind::SIGNATURE)?) {
@@ -94,7 +94,7 @@ fn exchange(request: &Tlv, secret: &[u8; 64], own: &Identity) -> Option<(Tlv, Co
         .with(kind::IDENTIFIER, id)
         .with(kind::PUBLIC_KEY, &own.public())
         .with(kind::SIGNATURE, &own.sign(&signed));
-    let sealed = seal(&key, b"PS-Msg06", &inner.encode());
+    let sealed = seal(&key, *b"PS-Msg06", &inner.encode());
     Some((Tlv::state(6).with(kind::ENCRYPTED, &sealed), controller))
 }
 
@@ -129,12 +129,12 @@ mod tests {
     }
 
     fn m5(secret: &[u8; 64], id: &[u8], signer: &Identity, key: &[u8]) -> Tlv {
-        let signed = [&derive(secret, THEIR_SALT, THEIR_PURPOSE)[..], id, key].concat();
+        let claim = [&derive(secret, THEIR_SALT, THEIR_PURPOSE)[..], id, key].concat();
         let inner = Tlv::default()
             .with(kind::IDENTIFIER, id)
             .with(kind::PUBLIC_KEY, key)
-            .with(kind::SIGNATURE, &signer.sign(&signed));
-        let sealed = seal(&derive(secret, SALT, PURPOSE), b"PS-Msg05", &inner.encode());
+            .with(kind::SIGNATURE, &signer.sign(&claim));
+        let sealed = seal(&derive(secret, SALT, PURPOSE), *b"PS-Msg05", &inner.encode());
         Tlv::state(5).with(kind::ENCRYPTED, &sealed)
     }
 
@@ -150,7 +150,7 @@ mod tests {
             (controller.id, controller.key, controller.admin),
             (b"phone".to_vec(), phone.public(), true)
         );
-        let inner = open(&derive(&secret, SALT, PURPOSE), b"PS-Msg06", m6.get(kind::ENCRYPTED).unwrap());
+        let inner = open(&derive(&secret, SALT, PURPOSE), *b"PS-Msg06", m6.get(kind::ENCRYPTED).unwrap());
         let inner = Tlv::parse(&inner.unwrap()).unwrap();
         assert_eq!(inner.get(kind::IDENTIFIER), Some(&b"AA:BB:CC:DD:EE:FF"[..]));
         assert_eq!(inner.get(kind::PUBLIC_KEY), Some(&own().public()[..]));

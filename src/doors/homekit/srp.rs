@@ -236,7 +236,7 @@ pub(super) mod tests {
     #[test]
     fn leading_zeros_are_hashed_either_way() {
         let attempt = Attempt::new(CODE, repeatable);
-        let client = (0..).map(Client::new).find(|client| client.public()[0] == 0).unwrap();
+        let client = (0..5000).map(Client::new).find(|client| client.public()[0] == 0).unwrap();
         for strip in [false, true] {
             let (key, proof) = client.prove(CODE, attempt.salt(), attempt.public(), strip);
             for wire in [&client.public()[..], without_leading_zeros(&client.public())] {

@@ -68,13 +68,13 @@ fn offer(request: &Tlv, own: &Identity, draw: Draw) -> Option<(Offer, Tlv)> {
     let inner =
         Tlv::default().with(kind::IDENTIFIER, own.device_id.as_bytes()).with(kind::SIGNATURE, &signature);
     let key = derive(&shared, SALT, PURPOSE);
-    let sealed = seal(&key, b"PV-Msg02", &inner.encode());
+    let sealed = seal(&key, *b"PV-Msg02", &inner.encode());
     let reply = Tlv::state(2).with(kind::PUBLIC_KEY, &ours).with(kind::ENCRYPTED, &sealed);
     Some((Offer { ours, theirs, shared, key }, reply))
 }
 
 fn finish(request: &Tlv, offer: &Offer, key_of: &dyn Fn(&[u8]) -> Option<[u8; 32]>) -> Option<Verified> {
-    let inner = Tlv::parse(&open(&offer.key, b"PV-Msg03", request.get(kind::ENCRYPTED)?)?).ok()?;
+    let inner = Tlv::parse(&open(&offer.key, *b"PV-Msg03", request.get(kind::ENCRYPTED)?)?).ok()?;
     let id = inner.get(kind::IDENTIFIER)?;
     let signed = [&offer.theirs[..], id, &offer.ours].concat();
     is_signed(&key_of(id)?, &signed, inner.get(kind::SIGNATURE)?).then(|| Verified {
@@ -106,12 +106,12 @@ mod tests {
         let (m2, _) = verify.step(&m1, &own(), &key_of, draw);
         let ours: [u8; 32] = m2.get(kind::PUBLIC_KEY).unwrap().try_into().unwrap();
         let key = derive(&exchange(SECRET, ours).unwrap(), SALT, PURPOSE);
-        let inner = Tlv::parse(&open(&key, b"PV-Msg02", m2.get(kind::ENCRYPTED).unwrap()).unwrap()).unwrap();
-        let signed = [&ours[..], b"AA:BB:CC:DD:EE:FF", &exchange_public(SECRET)].concat();
-        assert!(is_signed(&own().public(), &signed, inner.get(kind::SIGNATURE).unwrap()));
+        let inner = Tlv::parse(&open(&key, *b"PV-Msg02", m2.get(kind::ENCRYPTED).unwrap()).unwrap()).unwrap();
+        let claim = [&ours[..], b"AA:BB:CC:DD:EE:FF", &exchange_public(SECRET)].concat();
+        assert!(is_signed(&own().public(), &claim, inner.get(kind::SIGNATURE).unwrap()));
         let signature = signer.sign(&[&exchange_public(SECRET)[..], claims, &ours].concat());
         let inner = Tlv::default().with(kind::IDENTIFIER, claims).with(kind::SIGNATURE, &signature);
-        let m3 = Tlv::state(3).with(kind::ENCRYPTED, &seal(&key, b"PV-Msg03", &inner.encode()));
+        let m3 = Tlv::state(3).with(kind::ENCRYPTED, &seal(&key, *b"PV-Msg03", &inner.encode()));
         verify.step(&m3, &own(), &key_of, draw)
     }
 

@@ -119,7 +119,7 @@ impl Phone {
             .with(kind::PUBLIC_KEY, &public)
             .with(kind::SIGNATURE, &self.identity().sign(&[&claim[..], id, &public].concat()));
         let key = derive(&secret, "Pair-Setup-Encrypt-Salt", "Pair-Setup-Encrypt-Info");
-        let m5 = Tlv::state(5).with(kind::ENCRYPTED, &seal(&key, b"PS-Msg05", &inner.encode()));
+        let m5 = Tlv::state(5).with(kind::ENCRYPTED, &seal(&key, *b"PS-Msg05", &inner.encode()));
         ok(self.tlv("/pair-setup", &m5).await).map(|_| ())
     }
 
@@ -134,7 +134,7 @@ impl Phone {
         let signature = self.identity().sign(&[&exchange_public(secret)[..], id, &theirs].concat());
         let inner = Tlv::default().with(kind::IDENTIFIER, id).with(kind::SIGNATURE, &signature);
         let key = derive(&shared, "Pair-Verify-Encrypt-Salt", "Pair-Verify-Encrypt-Info");
-        let m3 = Tlv::state(3).with(kind::ENCRYPTED, &seal(&key, b"PV-Msg03", &inner.encode()));
+        let m3 = Tlv::state(3).with(kind::ENCRYPTED, &seal(&key, *b"PV-Msg03", &inner.encode()));
         ok(self.tlv("/pair-verify", &m3).await)?;
         let ours = derive(&shared, "Control-Salt", "Control-Write-Encryption-Key");
         let theirs = derive(&shared, "Control-Salt", "Control-Read-Encryption-Key");
