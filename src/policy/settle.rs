@@ -147,14 +147,25 @@ impl Guard {
         *settled = (*settled).max(Some(at));
     }
 
+    /// A reply was not believed. When it had crossed the fence on its way, a duplicate of it may follow, so that
+    /// the next query has to keep the same distance from it as from the fence.
+    pub fn refused(&mut self, asked: Option<Asked>, seq: u64, at: Moment) {
+        if let (Some(asked), Some(fence)) = (asked, self.fence)
+            && asked.seq < fence.seq
+        {
+            self.raise(seq, at);
+        }
+    }
+
     fn in_doubt(&self, rule: &Settle, aspect: Aspect, now: Moment) -> bool {
         self.doubt[aspect as usize].is_some_and(|at| now.since(at) < rule.reply_life + rule.time_out)
     }
 
     /// Judges a reply received at `received`; `agrees` when it says what is known already.
     ///
-    /// Of two replies whose queries are not certain either may be the older one, so that the second is believed
-    /// only when it agrees, or when the first was heard before the second can have been sent.
+    /// Of two replies of which one may belong to another query, to another master's at least, either may be the
+    /// older one, so that the second is believed only when it agrees, or when the first was heard before the
+    /// second can have been sent.
     pub fn judge(
         &self,
         rule: &Settle,
@@ -165,14 +176,18 @@ impl Guard {
     ) -> Verdict {
         let certain = asked.filter(|_| !self.in_doubt(rule, aspect, received));
         let behind = |asked: &Asked| self.fence.is_none_or(|fence| asked.seq > fence.seq);
+        let apart = |span: Duration| {
+            agrees || self.settled[aspect as usize].is_none_or(|at| received.since(at) >= span)
+        };
         if let Some(asked) = certain.filter(behind)
+            && apart(rule.foreign_lag)
             && self.fence.is_none_or(|fence| received.since(fence.at) >= rule.foreign_lag)
         {
             return Verdict::Settled { not_before: asked.at };
         }
-        let over = |at: Moment| received.since(at) >= rule.reply_life;
-        let alone = agrees || self.settled[aspect as usize].is_none_or(over);
-        if alone && self.fence.is_none_or(|fence| over(fence.at)) {
+        if apart(rule.reply_life)
+            && self.fence.is_none_or(|fence| received.since(fence.at) >= rule.reply_life)
+        {
             return Verdict::Settled { not_before: received.before(rule.reply_life) };
         }
         Verdict::Unsettled
@@ -185,12 +200,9 @@ impl Guard {
 
     /// The earliest time at which a query can be expected to bring a settled reply.
     pub fn settled_from(&self, rule: &Settle, aspect: Aspect, now: Moment) -> Moment {
-        let fence = self.fence.map(|fence| fence.at);
-        if self.in_doubt(rule, aspect, now) {
-            let last = fence.max(self.settled[aspect as usize]);
-            return last.map_or(Moment::START, |last| last + rule.reply_life);
-        }
-        fence.map_or(Moment::START, |fence| fence + rule.foreign_lag)
+        let wait = if self.in_doubt(rule, aspect, now) { rule.reply_life } else { rule.foreign_lag };
+        let last = self.fence.map(|fence| fence.at).max(self.settled[aspect as usize]);
+        last.map_or(Moment::START, |last| last + wait)
     }
 }
 
@@ -262,9 +274,20 @@ mod tests {
         let agreeing = guard.judge(&Settle::default(), Aspect::Switch, None, ms(10_700), true);
         assert_eq!(agreeing, settled(7_700));
         assert_eq!(judge(&guard, asked(4, 10_600), 10_700), settled(10_600), "this one is not");
+        assert_eq!(judge(&guard, asked(4, 10_030), 10_080), Verdict::Unsettled, "another master's may be");
         assert_eq!(judge(&guard, None, 13_000), settled(10_000));
         guard.doubt(Aspect::Switch, ms(10_700));
         assert_eq!(guard.settled_from(&Settle::default(), Aspect::Switch, ms(10_700)), ms(13_000));
+    }
+
+    #[test]
+    fn the_next_query_waits_for_the_duplicate_of_a_reply_that_crossed_the_fence() {
+        let (mut guard, rule) = (Guard::default(), Settle::default());
+        guard.raise(2, ms(10_040));
+        guard.refused(asked(1, 10_000), 3, ms(10_120));
+        assert_eq!(guard.ask_from(&rule), ms(10_220));
+        guard.refused(asked(4, 10_150), 5, ms(10_200));
+        assert_eq!(guard.ask_from(&rule), ms(10_220), "this one had been asked behind it");
     }
 
     #[test]

@@ -227,7 +227,8 @@ impl Store {
             return Outcome::Now(if known { Ok(reading) } else { Err(error) });
         }
         let Some(need) = patience else {
-            self.fetch_point(point, urgency, now, effects);
+            // Nobody waits for it: a list of a thousand lamps must not keep off who does, nor a command.
+            self.fetch_point(point, urgency.max(Urgency::MuxClient), now, effects);
             return Outcome::Now(Ok(reading));
         };
         if self.waiters.len() >= self.plan.max_waiters {
@@ -270,9 +271,13 @@ impl Store {
                 (Some(now), Origin::Report, None)
             }
             Basis::Reply { asked } => {
+                module.unsupported[aspect as usize] = false;
                 let stamp = match guard.judge(&rule, aspect, asked, now, agrees) {
                     Verdict::Settled { not_before } => Some(not_before),
-                    Verdict::Unsettled => None,
+                    Verdict::Unsettled => {
+                        guard.refused(asked, seen.seq, now);
+                        None
+                    }
                 };
                 let fetch = &mut module.fetches[aspect as usize];
                 (stamp, fetch.observed(asked.is_some()), asked)
@@ -347,6 +352,7 @@ impl Store {
                 if seen_at(entry.level.map(|seen| seen.at)) {
                     return false;
                 }
+                entry.levelled = true;
                 entry.level = Some(Seen { value: level, at: stamp, origin, doubtful: false });
             }
         }

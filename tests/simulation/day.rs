@@ -149,7 +149,7 @@ impl Day {
             56..72 => house.touch(lamp, weather, chance),
             72..78 => house.foreign_read(serial, weather, chance),
             78..80 => house.foreign_command(lamp, weather, chance),
-            80..84 => house.unheard_read(serial, chance),
+            80..84 => house.unheard_read(serial, weather, chance),
             84..88 => house.echo(weather, chance),
             88 => house.garbage(chance),
             89..92 => house.press(chance),
@@ -181,7 +181,7 @@ impl Day {
         (0..self.house.lamps.len()).for_each(|index| self.house.read(index, Want::Any));
         tokio::time::sleep(Duration::from_secs(6)).await;
         self.house.all_well().await;
-        self.house.line.stormed.borrow_mut().clear();
+        self.house.line.forget_storms();
         let serial = self.house.actors[self.chance.usize(0..self.house.actors.len())];
         self.house.crowd(serial).await;
         let line = Rc::clone(&self.house.line);

@@ -157,7 +157,10 @@ impl House {
     }
 
     /// The daemon hears a module's reply to a master whose question it could not hear, up to 80 ms late.
-    pub(crate) fn unheard_read(&self, serial: SerialNumber, chance: &mut Rng) {
+    pub(crate) fn unheard_read(&self, serial: SerialNumber, weather: &Weather, chance: &mut Rng) {
+        if self.line.now() < weather.replies_late_until {
+            return;
+        }
         let outputs = self.points_of(serial);
         let levels = outputs[0].1.dims && chance.bool();
         let (mut bitmap, mut dimmed) = (Bitmap::default(), Levels::default());

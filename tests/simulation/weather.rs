@@ -70,26 +70,31 @@ impl Weather {
         }
         self.stormy = true;
         self.turns_at = now + Duration::from_millis(chance.u64(1_000..60_000));
+        // A stray reply that takes the place of a late one is beyond the update rule, as the model shows.
+        let late = now < self.replies_late_until || chance.bool();
         for _ in 0..chance.u8(1..=4) {
-            self.begin(line, chance, now);
+            self.begin(line, chance, late);
         }
         if chance.u8(0..3) == 0 {
             line.chunk.set(chance.usize(1..24));
         }
     }
 
-    fn begin(&mut self, line: &Line, chance: &mut Rng, now: Duration) {
+    fn begin(&mut self, line: &Line, chance: &mut Rng, late_replies: bool) {
+        let now = line.now();
         let serial = self.modules[chance.usize(0..self.modules.len())];
         let only = chance.bool().then_some(serial);
         let late = Duration::from_millis(chance.u64(50..LATE_MAX_MS));
         let kind = match chance.u8(0..16) {
             0 | 1 => FaultKind::LostReply,
             2 => FaultKind::LostReport,
-            3 | 4 => FaultKind::LateReply(late),
+            3 | 4 if late_replies => FaultKind::LateReply(late),
+            6 if late_replies => FaultKind::ReorderedReply,
+            3 | 4 | 6 => FaultKind::Doubled,
             5 => FaultKind::LateReport(Duration::from_millis(chance.u64(50..REPORT_LATE_MAX_MS))),
-            6 => FaultKind::ReorderedReply,
             7 => FaultKind::BadChecksum,
             8 => FaultKind::Truncated,
+            9..=11 if late_replies => FaultKind::LateReply(late),
             9 | 10 => FaultKind::Doubled,
             11 => FaultKind::Refusal,
             12 => FaultKind::Silence,

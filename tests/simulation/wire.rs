@@ -14,6 +14,7 @@ use conbusd::conbus::{
     Telegram,
 };
 use conbusd::emulator::Emulator;
+use conbusd::emulator::control::Order;
 use conbusd::transport::{BusStream, Dial, Dialled};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
@@ -91,6 +92,16 @@ impl Line {
         let until = self.now() + STORM_NOTICED;
         let stormed = self.stormed.borrow();
         self.court.borrow_mut().truth.excuse(until, |point| stormed.contains(&point.serial));
+    }
+
+    /// Forgets the storms that are over.
+    pub(crate) fn forget_storms(&self) {
+        let state = self.emulator.obey(Order::State).unwrap();
+        let storming = |serial: &SerialNumber| {
+            let modules = state["modules"].as_array().unwrap().iter();
+            modules.filter(|one| one["serial"] == serial.to_string()).any(|one| one["storming"] == true)
+        };
+        self.stormed.borrow_mut().retain(storming);
     }
 
     /// How often the state of a module was read.

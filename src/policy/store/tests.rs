@@ -167,7 +167,9 @@ fn a_poll_that_was_asked_before_a_report_does_not_undo_it() {
     assert_eq!(bench.now(point(1, 1), Want::Any, 40_070).on, Some(true), "its neighbour takes the reply");
     assert_eq!(bench.store.counters().updates_refused, 1);
     assert_eq!(bench.fetches(), []);
-    bench.due(40_130);
+    bench.due(40_159);
+    assert_eq!(bench.fetches(), [], "its duplicate may follow");
+    bench.due(40_160);
     assert_eq!(bench.fetches(), [(1, Aspect::Switch)], "asked again behind the fence");
 }
 
@@ -283,6 +285,10 @@ fn a_module_without_levels_is_not_asked_for_them_twice() {
     bench.fetches();
     bench.now(point(2, 0), Want::Any, 60_000);
     assert_eq!(bench.fetches(), [(2, Aspect::Switch)]);
+    bench.level(0, 40, 70_000, 70_050);
+    bench.now(point(2, 0), Want::Any, 120_000);
+    let both = [(2, Aspect::Switch), (2, Aspect::Level)];
+    assert_eq!(bench.fetches(), both, "it told a level after all, when somebody else asked");
 }
 
 #[test]
@@ -326,6 +332,22 @@ fn a_dimmer_that_a_poll_finds_on_has_its_level_asked() {
     bench.see(point(2, 0), PointValue::On(true), Basis::Reply { asked }, 5060);
     assert_eq!(bench.store.peek(point(2, 0), ms(5061)).freshness, Freshness::Stale, "which level?");
     assert_eq!(bench.fetches(), [(2, Aspect::Level)]);
+}
+
+#[test]
+fn a_refresh_that_nobody_waits_for_is_less_urgent_than_a_read() {
+    let mut bench = Bench::up();
+    for (output, want) in [(0, Want::Any), (1, Want::Known)] {
+        assert_eq!(
+            bench.read(point(1, output), want, 1000) == Outcome::Now(Ok(Reading::UNKNOWN)),
+            output == 0
+        );
+    }
+    let urgencies = bench.effects.iter().map(|effect| match effect {
+        Effect::Fetch { urgency, .. } | Effect::Hasten { urgency, .. } => *urgency,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(urgencies.collect::<Vec<_>>(), [Urgency::MuxClient, Urgency::Reader]);
 }
 
 #[test]
