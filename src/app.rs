@@ -4,7 +4,9 @@
 //! owns the order in which everything stops.
 
 mod doors;
+pub mod homekit;
 mod plans;
+pub mod restore;
 pub mod run;
 
 use std::collections::HashMap;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, Supervisor};
+use futures_util::future::join_all;
 use log::{debug, warn};
 
 use self::plans::Plans;
@@ -21,15 +24,17 @@ use crate::actors::connection::{Connection, ConnectionFacts, ConnectionPlan};
 use crate::actors::events::{
     AccessoryChanged, AccessoryId, ButtonPressed, Drain, LinkChanged, Name, TelegramSeen,
 };
+use crate::actors::keeper::{Keeper, KeeperPlan};
 use crate::actors::listener::{Listener, ListenerFacts, ListenerPlan};
 use crate::actors::poller::{Poller, PollerPlan};
 use crate::actors::{Outlet, ask};
+use crate::conbus::SerialNumber;
 use crate::config::Config;
 use crate::policy::interpret::Attribution;
 use crate::policy::outbox::OutboxPlan;
 use crate::policy::settle::Settle;
 use crate::policy::switch::SwitchPlan;
-use crate::policy::{BackoffPlan, GatewayId, LivenessPlan, StormPlan};
+use crate::policy::{BackoffPlan, GatewayId, LivenessPlan, Snapshot, StormPlan};
 use crate::transport::Dial;
 
 /// How long one step of the drain may take before it is passed over.
@@ -60,6 +65,8 @@ pub struct App {
     pub cache: Addr<Cache>,
     /// The poller.
     pub poller: Addr<Poller>,
+    /// The keeper, when state is kept.
+    pub keeper: Option<Addr<Keeper>>,
 }
 
 /// What was measured or proven, not configured.
@@ -75,6 +82,19 @@ pub struct Rules {
     pub attribution: Attribution,
 }
 
+/// How a house begins.
+#[derive(Default)]
+pub struct Beginning {
+    /// Spreads the back-off.
+    pub seed: u64,
+    /// The times.
+    pub rules: Rules,
+    /// What was known before a restart.
+    pub restored: Snapshot,
+    /// Where it is kept for the next one; nowhere when absent.
+    pub keeper: Option<KeeperPlan>,
+}
+
 /// Starts every actor. `dials` leads to the gateways in their order; `seed` spreads the back-off.
 pub fn assemble(config: &Config, dials: Vec<Box<dyn Dial>>, audience: &Audience, seed: u64) -> App {
     assemble_by(config, dials, audience, seed, &Rules::default())
@@ -88,7 +108,19 @@ pub fn assemble_by(
     seed: u64,
     rules: &Rules,
 ) -> App {
-    let plans = Plans::of(config, rules);
+    let rules = rules.clone();
+    assemble_from(config, dials, audience, Beginning { seed, rules, ..Beginning::default() })
+}
+
+/// Starts every actor in a house that may have been running before.
+pub fn assemble_from(
+    config: &Config,
+    dials: Vec<Box<dyn Dial>>,
+    audience: &Audience,
+    beginning: Beginning,
+) -> App {
+    let Beginning { seed, rules, restored, keeper } = beginning;
+    let plans = Plans::of(config, &rules);
     // Mutually known actors: first their addresses, then the actors themselves.
     let cache_context = Context::<Cache>::new();
     let poller_context = Context::<Poller>::new();
@@ -142,10 +174,12 @@ pub fn assemble_by(
         .zip(&accessories)
         .map(|(accessory, addr)| (accessory.point, Outlet::new(addr.clone().recipient())))
         .collect();
-    cache_context.run(Cache::new(plans.store(), plans.store_modules(), connections.clone(), outlets));
+    let (store, modules) = (plans.store(), plans.store_modules());
+    cache_context.run(Cache::new(store, modules, restored.outputs, connections.clone(), outlets));
     let refresh = Outlet::new(cache.clone().recipient());
-    poller_context.run(Poller::new(plans.poller(), connections.clone(), refresh));
-    App { accessories, connections, listeners, cache, poller }
+    poller_context.run(Poller::new(plans.poller(&restored.used), connections.clone(), refresh));
+    let keeper = keeper.map(|plan| Keeper::new(plan, cache.clone(), poller.clone()).start());
+    App { accessories, connections, listeners, cache, poller, keeper }
 }
 
 fn outlets<M>(recipients: &[Recipient<M>]) -> Vec<Outlet<M>>
@@ -192,17 +226,18 @@ fn listener_facts(cache: &Addr<Cache>, poller: &Addr<Poller>, audience: &Audienc
 }
 
 impl App {
-    /// Stops the actors in order: accessories answer their writers, the poller stops, the cache answers its
-    /// readers, connections write what they took and close. The doors have closed before.
+    /// Stops the actors in order: the keeper writes what is known, accessories answer their writers, the poller
+    /// stops, the cache answers its readers, connections write what they took and close, listeners end. The doors
+    /// take nothing new by then, and close behind it.
     pub async fn drain(&self) {
-        for accessory in &self.accessories {
-            drain_one("accessory", accessory).await;
+        if let Some(keeper) = &self.keeper {
+            drain_one("keeper", keeper).await;
         }
+        join_all(self.accessories.iter().map(|accessory| drain_one("accessory", accessory))).await;
         drain_one("poller", &self.poller).await;
         drain_one("cache", &self.cache).await;
-        for connection in &self.connections {
-            drain_one("connection", connection).await;
-        }
+        // Together, as the accessories: those that do not answer must not add up.
+        join_all(self.connections.iter().map(|connection| drain_one("connection", connection))).await;
         for listener in &self.listeners {
             drain_one("listener", listener).await;
         }
@@ -243,10 +278,10 @@ impl Plans {
         }
     }
 
-    fn poller(&self) -> PollerPlan {
+    fn poller(&self, used: &[SerialNumber]) -> PollerPlan {
         PollerPlan {
             schedule: self.schedule(),
-            modules: self.schedule_modules(),
+            modules: self.schedule_modules(used),
             roster: self.roster(),
             gateways: self.gateways.clone(),
         }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use actix::System;
 use clap::{Args, Parser, Subcommand};
-use conbusd::app::run;
+use conbusd::app::{homekit, run};
 use conbusd::config::{self, Config, GatewayAddress};
 use conbusd::emulator::capture::Speed;
 use conbusd::tools::{check, decode, emulate, monitor};
@@ -46,11 +46,26 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Shows the HomeKit setup code, who is paired, or begins anew.
+    Homekit {
+        #[command(subcommand)]
+        what: HomeKitVerb,
+    },
     /// Decodes bytes to one JSON object a line.
     Decode {
         /// The bytes; standard input without it.
         file: Option<PathBuf>,
     },
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum HomeKitVerb {
+    /// Prints the setup code as text and as a picture for a camera.
+    Qr,
+    /// Lists the paired controllers.
+    Pairings,
+    /// Forgets every pairing and makes new keys and a new code; stop the daemon first.
+    Reset,
 }
 
 #[derive(Args)]
@@ -100,6 +115,15 @@ fn main() -> ExitCode {
         Verb::Monitor { json, .. } => with_config(&arguments.config, |config| {
             let source = monitor::Source::of_daemon(&config).map_err(|failure| failure.to_string())?;
             watch(source, json)
+        }),
+        Verb::Homekit { what } => with_config(&arguments.config, |config| {
+            let text = match what {
+                HomeKitVerb::Qr => homekit::qr(&config),
+                HomeKitVerb::Pairings => homekit::pairings(&config),
+                HomeKitVerb::Reset => homekit::reset(&config).map(|()| String::new()),
+            };
+            let text = text.map_err(|failure| failure.to_string())?;
+            io::stdout().write_all(text.as_bytes()).map_err(|cause| cause.to_string())
         }),
         Verb::Decode { file } => ended(decode_file(file)),
     }

@@ -4,12 +4,17 @@
 //! its connection to write; tells the poller that it is used and the doors what it shows.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::task::{self, Poll};
 use std::time::Duration;
 
+use actix::dev::{MessageResponse, OneshotSender};
+use actix::fut::ActorFuture;
 use actix::{
     Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Response, ResponseActFuture, WrapFuture,
 };
 use log::{debug, info};
+use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 
 use super::cache::Cache;
@@ -18,12 +23,12 @@ use super::events::{
     AccessoryChanged, AccessoryId, Drain, Exchange, GetState, Identify, Invalidate, MarkActive, Name,
     Observe, PointChanged, Read, SetTarget,
 };
-use super::{Alarm, Outlet, ask, end, now, tell};
+use super::{Alarm, Asked, Outlet, ask, end, now, tell};
 use crate::conbus::{Edge, Event, EventBus, EventSource, System, Telegram};
 use crate::policy::outbox::Delivered;
 use crate::policy::store::Want;
 use crate::policy::switch::{AccessoryState, Asker, Cause, Effect, Switch, SwitchPlan};
-use crate::policy::{BusError, Moment, Reading, Urgency, earliest};
+use crate::policy::{BusError, Moment, Urgency, earliest};
 
 /// A door asks once a controller; the switch behind it holds 64 writers and answers `Busy` beyond.
 const MAILBOX: usize = 128;
@@ -170,11 +175,7 @@ impl Accessory {
         ask(&self.peers.connection, exchange, WRITE_WITHIN + Duration::from_secs(1))
     }
 
-    fn read(
-        &self,
-        max_age: Want,
-        urgency: Urgency,
-    ) -> impl Future<Output = Result<Reading, BusError>> + use<> {
+    fn read(&self, max_age: Want, urgency: Urgency) -> Asked<Cache, Read> {
         let point = self.plan.switch.point;
         ask(&self.peers.cache, Read { point, max_age, urgency }, READ_WITHIN)
     }
@@ -253,16 +254,52 @@ impl Actor for Accessory {
 }
 
 impl Handler<GetState> for Accessory {
-    type Result = ResponseActFuture<Self, Result<AccessoryState, BusError>>;
+    type Result = Relayed;
 
     fn handle(&mut self, get: GetState, _: &mut Context<Self>) -> Self::Result {
         self.mark_used();
-        let answer = self.read(get.max_age, Urgency::Reader);
-        Box::pin(
-            answer
-                .into_actor(self)
-                .map(|outcome, this: &mut Self, _| outcome.map(|reading| this.switch.state_of(&reading))),
-        )
+        Relayed { asked: self.read(get.max_age, Urgency::Reader), reader: None }
+    }
+}
+
+pin_project! {
+    /// A reader's question under way to the cache; the answer is what the accessory shows when it arrives.
+    ///
+    /// `ResponseActFuture` would do the same, but the context boxes a boxed future again, and every read pays.
+    pub struct Relayed {
+        #[pin]
+        asked: Asked<Cache, Read>,
+        reader: Option<OneshotSender<Result<AccessoryState, BusError>>>,
+    }
+}
+
+impl MessageResponse<Accessory, GetState> for Relayed {
+    fn handle(
+        mut self,
+        ctx: &mut Context<Accessory>,
+        reader: Option<OneshotSender<Result<AccessoryState, BusError>>>,
+    ) {
+        self.reader = reader;
+        ctx.spawn(self);
+    }
+}
+
+impl ActorFuture<Accessory> for Relayed {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        accessory: &mut Accessory,
+        _: &mut Context<Accessory>,
+        task: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        let relayed = self.project();
+        relayed.asked.poll(task).map(|outcome| {
+            if let Some(reader) = relayed.reader.take() {
+                // The reader may have given up meanwhile.
+                let _ = reader.send(outcome.map(|reading| accessory.switch.state_of(&reading)));
+            }
+        })
     }
 }
 

@@ -13,14 +13,15 @@ use tokio::sync::oneshot;
 
 use super::connection::Connection;
 use super::events::{
-    Drain, Exchange, Invalidate, LinkChanged, LinkState, NewsLost, Observe, PointChanged, PointCommanded,
-    PointDoubtful, PointObserved, Read, Refresh,
+    CaptureOutputs, Drain, Exchange, Invalidate, LinkChanged, LinkState, NewsLost, Observe, PointChanged,
+    PointCommanded, PointDoubtful, PointObserved, Read, Refresh,
 };
 use super::{Alarm, Outlet, ask, end, now, tell};
 use crate::conbus::{Point, SerialNumber, System};
+use crate::policy::outbox::Delivered;
 use crate::policy::settle::Aspect;
 use crate::policy::store::{Effect, ModulePlan, Observation, Outcome, Store, StorePlan, Token};
-use crate::policy::{BusError, GatewayId, Reading, Urgency, earliest};
+use crate::policy::{BusError, GatewayId, Reading, Remembered, Urgency, earliest};
 
 /// Eight facts a reply, from several gateways, while every accessory reads: 1024 is a second of a busy bus.
 const MAILBOX: usize = 1024;
@@ -39,15 +40,18 @@ pub struct Cache {
     waiting: BTreeMap<Token, oneshot::Sender<Result<Reading, BusError>>>,
     /// Changes that found no room.
     untold: BTreeSet<Point>,
+    /// From before a restart; taken in when the actor starts.
+    restored: Vec<Remembered>,
     alarm: Alarm,
     effects: Vec<Effect>,
 }
 
 impl Cache {
-    /// An empty cache. `connections` in the order of their gateways.
+    /// A cache that knows what is `restored`. `connections` in the order of their gateways.
     pub fn new(
         plan: StorePlan,
         modules: Vec<ModulePlan>,
+        restored: Vec<Remembered>,
         connections: Vec<Addr<Connection>>,
         accessories: HashMap<Point, Outlet<PointChanged>>,
     ) -> Self {
@@ -57,6 +61,7 @@ impl Cache {
             accessories,
             waiting: BTreeMap::new(),
             untold: BTreeSet::new(),
+            restored,
             alarm: Alarm::default(),
             effects: Vec::new(),
         }
@@ -69,6 +74,12 @@ impl Cache {
             match effect {
                 Effect::Fetch { gateway, serial, aspect, urgency } => {
                     self.fetch(gateway, serial, aspect, urgency, ctx);
+                }
+                Effect::Hasten { gateway, serial, aspect, urgency } => {
+                    // Nobody cares from now on: it joins an equal read that still waits, and else is not written.
+                    if let Some(joined) = self.read(gateway, serial, aspect, urgency, Duration::ZERO) {
+                        ctx.spawn(joined.into_actor(self).map(|_, _, _| ()));
+                    }
                 }
                 Effect::Answer { token, outcome } => {
                     if let Some(reader) = self.waiting.remove(&token) {
@@ -101,10 +112,7 @@ impl Cache {
         ctx: &mut Context<Self>,
     ) {
         debug!(target: "cache", "fetch serial={serial} datapoint={} urgency={urgency:?}", aspect.datapoint());
-        let Some(connection) = self.connections.get(usize::from(gateway.0)) else { return };
-        let telegram = System::read(serial, aspect.datapoint()).into();
-        let exchange = Exchange { telegram, urgency, deadline: now() + FETCH_WITHIN, taken: None };
-        let answer = ask(connection, exchange, FETCH_WITHIN + Duration::from_secs(1));
+        let Some(answer) = self.read(gateway, serial, aspect, urgency, FETCH_WITHIN) else { return };
         ctx.spawn(answer.into_actor(self).map(move |outcome, this: &mut Self, ctx| {
             if let Err(error) = outcome {
                 debug!(target: "cache", "fetch failed serial={serial} datapoint={} error={error:?}", aspect.datapoint());
@@ -113,6 +121,20 @@ impl Cache {
             this.store.fetch_ended(serial, aspect, ended, now(), &mut this.effects);
             this.perform(ctx);
         }));
+    }
+
+    fn read(
+        &self,
+        gateway: GatewayId,
+        serial: SerialNumber,
+        aspect: Aspect,
+        urgency: Urgency,
+        within: Duration,
+    ) -> Option<impl Future<Output = Result<Delivered, BusError>> + use<>> {
+        let connection = self.connections.get(usize::from(gateway.0))?;
+        let telegram = System::read(serial, aspect.datapoint()).into();
+        let exchange = Exchange { telegram, urgency, deadline: now() + within, taken: None };
+        Some(ask(connection, exchange, FETCH_WITHIN + Duration::from_secs(1)))
     }
 
     fn tell_change(&mut self, point: Point, reading: Reading) {
@@ -131,6 +153,9 @@ impl Actor for Cache {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
+        let restored = std::mem::take(&mut self.restored);
+        self.store.restore(&restored, now(), &mut self.effects);
+        self.perform(ctx);
     }
 }
 
@@ -225,6 +250,14 @@ impl Handler<Observe> for Cache {
         picture["readers_waiting"] = self.store.waiting().into();
         picture["facts_untold"] = self.untold.len().into();
         Ok(picture)
+    }
+}
+
+impl Handler<CaptureOutputs> for Cache {
+    type Result = Result<Vec<Remembered>, BusError>;
+
+    fn handle(&mut self, _: CaptureOutputs, _: &mut Context<Self>) -> Self::Result {
+        Ok(self.store.remembered(now()))
     }
 }
 

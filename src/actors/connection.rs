@@ -42,7 +42,10 @@ const WRITE_WITHIN: Duration = Duration::from_secs(2);
 /// How long the end of the process waits for commands that were already taken.
 const DRAIN_WITHIN: Duration = Duration::from_secs(1);
 
-/// How often a target that does not answer is told at info: each failure is told at debug.
+/// How long to wait before facts that found no room are told again.
+const TELL_AGAIN: Duration = Duration::from_millis(100);
+
+/// One failed dial in so many is told at warn, the first of a row always; the others are told at debug.
 const FAILURES_A_WARNING: u32 = 16;
 
 /// What a connection is built from.
@@ -100,11 +103,16 @@ pub struct Connection {
     /// Raised with every telegram written and heard, over all links.
     seq: u64,
     state: LinkState,
+    state_since: Moment,
+    /// Who has not heard of the state yet, by place.
+    link_untold: Vec<bool>,
     writer: Option<mpsc::Sender<Vec<u8>>>,
     up_since: Option<Moment>,
     /// Why the session ended, for the log.
     reason: Option<String>,
     failures: u32,
+    /// Links in a row that did not last: somebody else may hold the gateway, which accepts and hangs up.
+    short_links: u32,
     lost_since: Option<Moment>,
     /// Answered when the socket is closed for good.
     drained: Option<oneshot::Sender<()>>,
@@ -121,16 +129,19 @@ impl Connection {
             outbox: Outbox::new(plan.outbox.clone()),
             backoff: Backoff::new(plan.backoff),
             liveness: Liveness::new(plan.liveness, plan.bridge),
+            link_untold: vec![false; facts.link.len()],
             plan,
             dial,
             facts,
             waiting: HashMap::new(),
             seq: 0,
             state: LinkState::Down,
+            state_since: Moment::START,
             writer: None,
             up_since: None,
             reason: None,
             failures: 0,
+            short_links: 0,
             lost_since: None,
             drained: None,
             draining: false,
@@ -144,12 +155,17 @@ impl Connection {
         if self.state == state {
             return;
         }
-        self.state = state;
-        let fact = LinkChanged { gateway: self.plan.gateway, state, at: now() };
-        for outlet in &mut self.facts.link {
-            if !tell(outlet, fact) {
-                self.counters.news_lost_total += 1;
-            }
+        (self.state, self.state_since) = (state, now());
+        self.link_untold.fill(true);
+        self.tell_link();
+    }
+
+    /// The latest state wins: whoever had no room for it is told again until it is heard.
+    fn tell_link(&mut self) {
+        let fact = LinkChanged { gateway: self.plan.gateway, state: self.state, at: self.state_since };
+        for (outlet, untold) in self.facts.link.iter_mut().zip(&mut self.link_untold) {
+            *untold = *untold && !tell(outlet, fact);
+            self.counters.news_lost_total += u64::from(*untold);
         }
     }
 
@@ -186,7 +202,8 @@ impl Connection {
         this.counters.connects_total += 1;
         this.outbox.link_came_up(at);
         this.liveness.connected(at);
-        info!(target: "connection", "connected gateway={} address={}", this.plan.name, this.dial.target());
+        let level = level_of_repeat(this.short_links, log::Level::Info);
+        log::log!(target: "connection", level, "connected gateway={} address={}", this.plan.name, this.dial.target());
         this.link(LinkState::Up);
         this.step(ctx);
     }
@@ -199,8 +216,9 @@ impl Connection {
                 debug!(target: "connection", "probing gateway={} modules={serials:?}", self.plan.name);
                 for serial in serials {
                     let read = System::read(serial, Datapoint::ERROR_CODE).into();
-                    // Nobody waits for it: anything heard proves the link.
-                    let _ = self.outbox.submit(read, Urgency::Reader, at + Duration::from_secs(2));
+                    // Nobody waits for it: anything heard proves the link. Behind the queries whose silence
+                    // raised the suspicion it would prove nothing in time.
+                    let _ = self.outbox.submit(read, Urgency::LinkProbe, at + Duration::from_secs(2));
                 }
             }
             Some(Verdict::Dead) => {
@@ -212,9 +230,15 @@ impl Connection {
         }
         self.outbox.due(at, &mut self.effects);
         self.perform(ctx);
+        self.tell_link();
         self.tell_lost();
+        self.arm(ctx);
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let untold = self.lost_since.is_some() || self.link_untold.contains(&true);
         let due = earliest(self.outbox.next_due(), self.liveness.next_due());
-        let due = earliest(due, self.lost_since.map(|_| at + Duration::from_millis(100)));
+        let due = earliest(due, untold.then(|| now() + TELL_AGAIN));
         self.alarm.set(due, ctx, |this: &mut Self, ctx| {
             this.alarm.rang();
             this.step(ctx);
@@ -324,22 +348,20 @@ impl Connection {
         match self.up_since.take() {
             Some(since) => {
                 let up_for = at.since(since);
+                let level = level_of_repeat(self.short_links, log::Level::Warn);
                 self.backoff.link_was_up(up_for);
+                self.short_links = if self.backoff.attempt() == 0 { 0 } else { self.short_links + 1 };
                 if self.draining {
                     info!(target: "connection", "closed gateway={}", self.plan.name);
                 } else {
-                    warn!(target: "connection",
+                    log::log!(target: "connection", level,
                         "link lost gateway={} reason=\"{reason}\" up_for={:?}", self.plan.name, up_for);
                 }
             }
             None if !self.draining => {
                 self.backoff.failed();
                 self.failures += 1;
-                let level = if self.failures % FAILURES_A_WARNING == 1 {
-                    log::Level::Warn
-                } else {
-                    log::Level::Debug
-                };
+                let level = level_of_repeat(self.failures - 1, log::Level::Warn);
                 log::log!(target: "connection", level, "cannot connect gateway={} address={} reason=\"{reason}\" attempt={}",
                     self.plan.name, self.dial.target(), self.failures);
             }
@@ -348,6 +370,11 @@ impl Connection {
         self.writer = None;
         self.link(LinkState::Down);
     }
+}
+
+/// The first of a row is told as it is, and then one of sixteen: repeats are counted, not repeated.
+fn level_of_repeat(repeat: u32, first: log::Level) -> log::Level {
+    if repeat.is_multiple_of(FAILURES_A_WARNING) { first } else { log::Level::Debug }
 }
 
 /// Writes the frames of the outbox until there are no more, then closes the socket.
@@ -376,6 +403,7 @@ impl Actor for Connection {
         let pause = if self.counters.dials_total == 0 { Duration::ZERO } else { self.backoff.delay(seed) };
         debug!(target: "connection", "next dial gateway={} in={pause:?}", self.plan.name);
         ctx.run_later(pause, Connection::dial_now);
+        self.arm(ctx);
     }
 
     fn stopping(&mut self, ctx: &mut Context<Self>) -> Running {

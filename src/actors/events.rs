@@ -11,7 +11,7 @@ use crate::policy::outbox::{Delivered, Ending};
 use crate::policy::settle::{Aspect, Basis, PointValue};
 use crate::policy::store::Want;
 use crate::policy::switch::{AccessoryState, Cause, Target, Until};
-use crate::policy::{BusError, GatewayId, Moment, Reading, Urgency};
+use crate::policy::{BusError, GatewayId, Moment, Reading, Remembered, Urgency};
 
 /// Down, to a connection: write this telegram and wait for its answer.
 #[derive(Debug, Message)]
@@ -325,6 +325,16 @@ pub struct AccessoryId(pub u32);
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<serde_json::Value, BusError>")]
 pub struct Observe;
+
+/// What is known of every output, the most recently read first.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<Vec<Remembered>, BusError>")]
+pub struct CaptureOutputs;
+
+/// The modules, the last used first.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<Vec<SerialNumber>, BusError>")]
+pub struct CaptureUse;
 
 /// From the app to any actor: end what you do and take nothing new.
 #[derive(Clone, Copy, Debug, Message)]

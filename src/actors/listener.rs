@@ -4,6 +4,8 @@
 //! observed, the poller what is new of modules, the doors what goes by. A storm is stopped here, before it is
 //! told to anybody. It never asks anything of anyone.
 
+use std::collections::VecDeque;
+
 use actix::{Actor, Context, Handler};
 use log::{debug, info, warn};
 
@@ -71,6 +73,9 @@ pub struct Listener {
     alarm: Alarm,
     found: Vec<Fact>,
     storm_effects: Vec<StormEffect>,
+    /// Storms begun and ended that found no room: without them a module would stay out of the schedule. At most
+    /// as many as modules that storm at one time.
+    storms_untold: VecDeque<StormChanged>,
 }
 
 impl Listener {
@@ -86,6 +91,7 @@ impl Listener {
             alarm: Alarm::default(),
             found: Vec::new(),
             storm_effects: Vec::new(),
+            storms_untold: VecDeque::new(),
         }
     }
 
@@ -167,11 +173,17 @@ impl Listener {
                     (serial, StormPhase::GaveUp)
                 }
             };
-            if !tell(&mut self.facts.storm, StormChanged { gateway, serial, phase }) {
-                self.lost_since.get_or_insert(now());
-            }
+            self.storms_untold
+                .retain(|untold| untold.serial != serial || untold.phase == StormPhase::Started);
+            self.storms_untold.push_back(StormChanged { gateway, serial, phase });
         }
         self.storm_effects = effects;
+        while let Some(changed) = self.storms_untold.front() {
+            if !tell(&mut self.facts.storm, *changed) {
+                break;
+            }
+            self.storms_untold.pop_front();
+        }
     }
 
     fn step(&mut self, ctx: &mut Context<Self>) {
@@ -189,7 +201,8 @@ impl Listener {
                 self.lost_since = None;
             }
         }
-        let due = earliest(self.storm.next_due(), self.lost_since.map(|_| at + TELL_AGAIN));
+        let untold = self.lost_since.is_some() || !self.storms_untold.is_empty();
+        let due = earliest(self.storm.next_due(), untold.then(|| at + TELL_AGAIN));
         self.alarm.set(due, ctx, |this: &mut Self, ctx| {
             this.alarm.rang();
             this.step(ctx);
@@ -228,19 +241,21 @@ impl Handler<TelegramReceived> for Listener {
 impl Handler<TelegramSent> for Listener {
     type Result = ();
 
-    fn handle(&mut self, sent: TelegramSent, _: &mut Context<Self>) {
+    fn handle(&mut self, sent: TelegramSent, ctx: &mut Context<Self>) {
         self.interpreter.sent(&sent.telegram, sent.seq, sent.at, &mut self.found);
         self.tell_found(sent.at);
         self.show(Direction::Sent, &sent.telegram, sent.at);
+        self.step(ctx);
     }
 }
 
 impl Handler<ExchangeEnded> for Listener {
     type Result = ();
 
-    fn handle(&mut self, ended: ExchangeEnded, _: &mut Context<Self>) {
+    fn handle(&mut self, ended: ExchangeEnded, ctx: &mut Context<Self>) {
         self.interpreter.ended(ended.serial, ended.seq, ended.how, ended.at, &mut self.found);
         self.tell_found(ended.at);
+        self.step(ctx);
     }
 }
 
@@ -248,8 +263,10 @@ impl Handler<LinkChanged> for Listener {
     type Result = ();
 
     fn handle(&mut self, link: LinkChanged, ctx: &mut Context<Self>) {
-        if link.state == LinkState::Down {
-            self.interpreter.link_lost();
+        // Up: the end of the link before it may have found no room here.
+        if link.state != LinkState::Dialling {
+            self.interpreter.link_lost(link.at, &mut self.found);
+            self.tell_found(link.at);
             for serial in self.storm.link_lost() {
                 self.storm_effects.push(StormEffect::Released { serial });
             }

@@ -7,16 +7,20 @@ pub mod accessory;
 pub mod cache;
 pub mod connection;
 pub mod events;
+pub mod keeper;
 pub mod listener;
 pub mod poller;
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{self, Poll};
 use std::time::Duration;
 
-use actix::dev::{MessageResponse, ToEnvelope};
+use actix::dev::{Request, ToEnvelope};
 use actix::{
     Actor, ActorContext, Addr, AsyncContext, Handler, MailboxError, Message, Recipient, SpawnHandle,
 };
+use pin_project_lite::pin_project;
 
 use crate::policy::{BusError, Moment};
 
@@ -30,30 +34,55 @@ pub fn now() -> Moment {
     Moment::after_start(EPOCH.with(|epoch| tokio::time::Instant::now().saturating_duration_since(*epoch)))
 }
 
-/// Asks an actor and waits for its answer, `within` at most. The only way to send a request.
-///
-/// An actor that is gone answers [`BusError::Stopping`].
-#[expect(clippy::disallowed_methods, reason = "the one place that sends a request: it always has a deadline")]
-pub fn ask<A, M, T>(
-    to: &Addr<A>,
-    message: M,
-    within: Duration,
-) -> impl Future<Output = Result<T, BusError>> + Send + use<A, M, T>
+pin_project! {
+    /// A question under way; see [`ask`].
+    #[must_use = "an answer that nobody waits for is not given"]
+    pub struct Asked<A, M>
+    where
+        A: Actor,
+        A: Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+        M: Message,
+        M: Send,
+        M: 'static,
+        M::Result: Send,
+    {
+        #[pin]
+        request: Request<A, M>,
+    }
+}
+
+impl<A, M, T> Future for Asked<A, M>
 where
     A: Actor + Handler<M>,
     A::Context: ToEnvelope<A, M>,
     M: Message<Result = Result<T, BusError>> + Send + 'static,
     T: Send + 'static,
-    Result<T, BusError>: MessageResponse<A, M>,
 {
-    let answer = to.send(message).timeout(within);
-    async move {
-        match answer.await {
+    type Output = Result<T, BusError>;
+
+    fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.project().request.poll(task).map(|answer| match answer {
             Ok(outcome) => outcome,
             Err(MailboxError::Closed) => Err(BusError::Stopping),
             Err(MailboxError::Timeout) => Err(BusError::TimedOut),
-        }
+        })
     }
+}
+
+/// Asks an actor and waits for its answer, `within` at most. The only way to send a request.
+///
+/// An actor that is gone answers [`BusError::Stopping`]. The answer is a plain future because every read passes
+/// here: an async block would move the request twice more.
+#[expect(clippy::disallowed_methods, reason = "the one place that sends a request: it always has a deadline")]
+pub fn ask<A, M, T>(to: &Addr<A>, message: M, within: Duration) -> Asked<A, M>
+where
+    A: Actor + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: Message<Result = Result<T, BusError>> + Send + 'static,
+    T: Send + 'static,
+{
+    Asked { request: to.send(message).timeout(within) }
 }
 
 /// Where facts of one kind go. The only way to tell something.

@@ -11,8 +11,8 @@ use log::{debug, info, warn};
 
 use super::connection::Connection;
 use super::events::{
-    ButtonPressed, Drain, Exchange, LinkChanged, LinkState, MarkActive, ModuleObserved, NewsLost, Observe,
-    Refresh, StartPolling, StopPolling, StormChanged, StormPhase,
+    ButtonPressed, CaptureUse, Drain, Exchange, LinkChanged, LinkState, MarkActive, ModuleObserved, NewsLost,
+    Observe, Refresh, StartPolling, StopPolling, StormChanged, StormPhase,
 };
 use super::{Alarm, Outlet, ask, end, now, tell};
 use crate::conbus::{Datapoint, OutputIndex, Point, SerialNumber, System};
@@ -207,7 +207,8 @@ impl Handler<LinkChanged> for Poller {
                 self.schedule.link_up(link.gateway, now());
                 self.roster.link_up(link.gateway);
                 self.step(ctx);
-                self.identify(link.gateway, ctx);
+                // State first: what the cache now asks for is on its way to the outbox.
+                ctx.run_later(READ_PAUSE, move |this, ctx| this.identify(link.gateway, ctx));
             }
             LinkState::Down => {
                 self.schedule.link_down(link.gateway);
@@ -313,6 +314,14 @@ impl Handler<Observe> for Poller {
             "refreshes_skipped_total": self.cache.lost(),
             "modules": modules,
         }))
+    }
+}
+
+impl Handler<CaptureUse> for Poller {
+    type Result = Result<Vec<SerialNumber>, BusError>;
+
+    fn handle(&mut self, _: CaptureUse, _: &mut Context<Self>) -> Self::Result {
+        Ok(self.schedule.by_use())
     }
 }
 

@@ -6,9 +6,11 @@ use actix::{Actor, Addr};
 use log::warn;
 use tokio::net::TcpListener;
 
+use super::homekit::HomeKitBefore;
 use super::run::{RunError, listen, read_token};
 use super::{App, Audience};
 use crate::config::Config;
+use crate::doors::homekit;
 use crate::doors::http::{self, AccessoryCard, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
 
 /// How long requests that are being answered may take when the daemon stops.
@@ -17,6 +19,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// Doors that listen and hear facts, before the accessories exist.
 pub(super) struct Doors {
     http: Option<HttpBefore>,
+    homekit: Option<HomeKitBefore>,
 }
 
 struct HttpBefore {
@@ -29,6 +32,7 @@ struct HttpBefore {
 /// Doors that serve.
 pub(super) struct OpenDoors {
     http: Option<Door>,
+    homekit: Option<homekit::Door>,
 }
 
 impl Doors {
@@ -39,7 +43,8 @@ impl Doors {
                 warn!(target: "app", "this version has no such door yet, it stays closed section=[{section}]");
             }
         }
-        let Some(plan) = &config.http else { return Ok(Self { http: None }) };
+        let homekit = HomeKitBefore::open(config).await?;
+        let Some(plan) = &config.http else { return Ok(Self { http: None, homekit }) };
         let token = plan.token_file.as_deref().map(read_token).transpose()?;
         let listener = listen(&plan.listen.to_string(), "the HTTP door").await?;
         let (hub, feed) = http::hub();
@@ -49,7 +54,7 @@ impl Doors {
             name: config.service.name.clone(),
             limits: Limits::default(),
         };
-        Ok(Self { http: Some(HttpBefore { plan, listener, hub: hub.start(), feed }) })
+        Ok(Self { http: Some(HttpBefore { plan, listener, hub: hub.start(), feed }), homekit })
     }
 
     /// Who wants to hear facts.
@@ -60,6 +65,7 @@ impl Doors {
             audience.links.push(http.hub.clone().recipient());
             audience.telegrams.push(http.hub.clone().recipient());
         }
+        audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone()));
         audience
     }
 
@@ -69,7 +75,7 @@ impl Doors {
             let house = house(config, app, &http.hub);
             http::serve(http.plan, http.listener, house, http.feed)
         });
-        OpenDoors { http }
+        OpenDoors { http, homekit: self.homekit.map(|homekit| homekit.serve(app)) }
     }
 }
 
@@ -98,6 +104,7 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         cache: app.cache.clone().into(),
         poller: app.poller.clone().into(),
         hub: hub.clone().into(),
+        keeper: app.keeper.clone().map(Into::into),
     }
 }
 
@@ -111,6 +118,9 @@ impl OpenDoors {
 
     /// Lets what is being answered end, then closes.
     pub(super) async fn close(self) {
+        if let Some(mut homekit) = self.homekit {
+            homekit.close().await;
+        }
         if let Some(http) = self.http
             && http.drain(CLOSE_WITHIN).await.is_err()
         {

@@ -1,6 +1,6 @@
 //! From the configuration to the settings of the policies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -109,9 +109,13 @@ impl Plans {
         }
     }
 
-    pub(super) fn schedule_modules(&self) -> Vec<ModulePlan> {
-        self.modules
-            .iter()
+    /// The modules in the order in which a connect reads them: the last used before a restart first.
+    pub(super) fn schedule_modules(&self, used: &[SerialNumber]) -> Vec<ModulePlan> {
+        let rank: HashMap<_, _> = used.iter().enumerate().map(|(rank, serial)| (*serial, rank)).collect();
+        let mut modules: Vec<&Module> = self.modules.iter().collect();
+        modules.sort_by_key(|module| rank.get(&module.serial).copied().unwrap_or(usize::MAX));
+        modules
+            .into_iter()
             .map(|module| ModulePlan {
                 serial: module.serial,
                 gateway: GatewayId(module.gateway as u16),

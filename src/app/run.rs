@@ -11,11 +11,15 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::doors::{Doors, OpenDoors};
-use super::{App, assemble};
+use super::restore::{restore, wall_clock};
+use super::{App, Beginning, assemble_from};
+use crate::actors::keeper::KeeperPlan;
 use crate::conbus::ActionTable;
 use crate::config::{Config, GatewayAddress};
 use crate::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
+use crate::policy::KeepingPlan;
 use crate::transport::{Dial, TcpDial};
+use crate::vault::FileVault;
 
 /// How long the doors and actors may take to stop altogether.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -55,6 +59,9 @@ pub enum RunError {
         /// What is wrong with it, and the remedy.
         why: String,
     },
+    /// The HomeKit door cannot be opened.
+    #[error(transparent)]
+    HomeKit(#[from] crate::doors::homekit::OpenError),
     /// Something of the system failed.
     #[error("{what}: {cause}")]
     System {
@@ -75,7 +82,16 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
     for index in 0..config.gateways.len() {
         dials.push(dial(config, index).await?);
     }
-    let app = assemble(config, dials, &doors.audience(), fastrand::u64(..));
+    let vault = FileVault::new(config.service.state_dir.join("state.json"));
+    let restored = restore(&vault, wall_clock());
+    let keeper = restored.may_write.then(|| KeeperPlan {
+        keeping: KeepingPlan::default(),
+        vault: Box::new(vault),
+        wall: wall_clock,
+    });
+    let seed = fastrand::u64(..);
+    let beginning = Beginning { seed, restored: restored.snapshot, keeper, ..Beginning::default() };
+    let app = assemble_from(config, dials, &doors.audience(), beginning);
     let doors = doors.serve(config, &app);
     info!(target: "app", "started gateways={} modules={} accessories={}",
         config.gateways.len(), config.modules.len(), config.accessories.len());
@@ -104,7 +120,7 @@ async fn stop(doors: OpenDoors, app: &App, signals: &mut Signals) {
 
 /// Makes the state folder and takes its lock for as long as the file lives: one gateway serves one client, so
 /// two daemons with one config would take it from each other.
-fn claim(state_dir: &Path) -> Result<File, RunError> {
+pub(super) fn claim(state_dir: &Path) -> Result<File, RunError> {
     let failed = |cause| RunError::State { path: state_dir.to_owned(), cause };
     DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(failed)?;
     let path = state_dir.join("lock");

@@ -1,7 +1,7 @@
 //! What is true: the configuration after every check, as plain values.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -137,6 +137,10 @@ pub struct HomeKit {
     pub listen: SocketAddr,
     /// The setup code; when it was not written one is made and kept in the state folder.
     pub pin: Option<Pin>,
+    /// The network interface it is announced on; without it what follows from `listen`.
+    pub interface: Option<String>,
+    /// The address it is announced with; without it those of the interface.
+    pub advertise: Option<IpAddr>,
 }
 
 /// The setup code of HomeKit, `ddd-dd-ddd`; not one of those that everybody would try.

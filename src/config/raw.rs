@@ -2,7 +2,7 @@
 //!
 //! A value here is good by itself; what it means together with others is checked in `rules`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::address::{Broker, GatewayAddress};
 use super::checked::{Access, Pin};
 use super::entry::{Fields, Kind, List, tables};
 use super::report::Report;
-use super::words::{FilePath, Id, LogFilter, Name, Room, TableLines, Topic, User};
+use super::words::{FilePath, Id, Interface, LogFilter, Name, Room, TableLines, Topic, User};
 use crate::conbus::{EventSource, ModuleType, SerialNumber};
 use crate::policy::AccessoryKind;
 
@@ -111,6 +111,8 @@ tables! {
     HomeKit {
         "listen" => listen: SocketAddr;
         "pin" => pin: Pin;
+        "interface" => interface: Interface;
+        "advertise" => advertise: IpAddr;
     }
 
     /// `[mqtt]`

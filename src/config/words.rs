@@ -22,6 +22,8 @@ const ID_CHARS_MAX: usize = 64;
 const TOPIC_CHARS_MAX: usize = 128;
 /// The longest path of common systems.
 const PATH_BYTES_MAX: usize = 4096;
+/// What the kernel allows.
+const INTERFACE_BYTES_MAX: usize = 15;
 /// Longer filters are accidents.
 const FILTER_CHARS_MAX: usize = 1024;
 /// No duration needs more characters.
@@ -274,6 +276,38 @@ impl Word for SocketAddr {
             }
             _ => fault,
         })
+    }
+}
+
+impl Word for IpAddr {
+    const WHAT: &'static str = "an IP address";
+    const EXAMPLE: &'static str = "`\"192.168.1.5\"`";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let address =
+            text.parse().map_err(|_| Fault::new(format!("{} is not an IP address", quoted(text))))?;
+        if Self::is_unspecified(&address) {
+            return Err(Fault::new("no phone can reach this address").hint("write one of this machine's own"));
+        }
+        Ok(address)
+    }
+}
+
+/// The name of a network interface.
+#[derive(Clone, Debug)]
+pub(super) struct Interface(pub(super) String);
+
+impl Word for Interface {
+    const WHAT: &'static str = "a network interface";
+    const EXAMPLE: &'static str = "`\"eth0\"`";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let is_name = |byte: u8| byte.is_ascii_graphic() && byte != b'/';
+        if text.is_empty() || text.len() > INTERFACE_BYTES_MAX || !text.bytes().all(is_name) {
+            return Err(Fault::new(format!("{} is not a network interface", quoted(text)))
+                .hint("a name that `ip link` shows, as `eth0`"));
+        }
+        Ok(Self(text.into()))
     }
 }
 

@@ -1,3 +1,4 @@
 //! The doors: how people and programs reach the accessories. Each is a pure translation and a thin server.
 
+pub mod homekit;
 pub mod http;

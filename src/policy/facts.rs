@@ -41,6 +41,8 @@ pub enum BusError {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
+    /// Whether anybody is there at all: until that is known, the rest may be said to nobody.
+    LinkProbe,
     /// Somebody pressed something.
     Command,
     /// A module repeats itself and must be stopped.

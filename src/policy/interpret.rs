@@ -410,9 +410,14 @@ impl Interpreter {
         }
     }
 
-    /// The link is gone: what was open stays unanswered, and what was known may have changed unheard.
-    pub fn link_lost(&mut self) {
-        self.open.clear();
+    /// The link is gone: what was open stays unanswered, or is answered on the next link, and what was known may
+    /// have changed unheard.
+    pub fn link_lost(&mut self, at: Moment, facts: &mut Vec<Fact>) {
+        for query in std::mem::take(&mut self.open) {
+            if let Some(aspect) = Aspect::of(query.datapoint) {
+                self.doubt(query.serial, aspect, query.asked.seq, at, facts);
+            }
+        }
         self.pending.clear();
         for known in self.modules.values_mut() {
             known.outputs = Bitmap::default();

@@ -4,24 +4,25 @@ use std::fmt;
 use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
-/// A point in monotonic time, in microseconds since the process (or the test) began.
+/// A point in monotonic time, in microseconds; the process (or the test) began at [`Moment::START`].
 ///
+/// What was observed before a restart lies before the beginning.
 /// Only the actors read a clock; policies get moments and answer with moments.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Moment(u64);
 
 impl Moment {
     /// The beginning.
-    pub const START: Self = Self(0);
+    pub const START: Self = Self(1 << 60);
 
     /// The moment this long after the beginning.
     pub fn after_start(since: Duration) -> Self {
-        Self(micros(since))
+        Self::START + since
     }
 
-    /// How long after the beginning this is.
+    /// How long after the beginning this is; zero when it is before.
     pub fn since_start(self) -> Duration {
-        Duration::from_micros(self.0)
+        self.since(Self::START)
     }
 
     /// How long after `earlier` this is; zero when it is not after it.
@@ -29,7 +30,7 @@ impl Moment {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
-    /// The moment this long before; the beginning at the earliest.
+    /// The moment this long before.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(micros(span)))
@@ -38,6 +39,12 @@ impl Moment {
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self::START
+    }
 }
 
 impl Add<Duration> for Moment {

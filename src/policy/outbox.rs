@@ -233,9 +233,10 @@ impl Outbox {
         }
     }
 
-    /// Takes nothing more; what is not a command ends, commands are still written.
+    /// Takes nothing more; what is not a command ends, commands are still written, nothing is repeated.
     pub fn drain(&mut self, effects: &mut Vec<Effect>) {
         self.draining = true;
+        self.plan.read_retries = 0;
         let (commands, others) = std::mem::take(&mut self.queue)
             .into_iter()
             .partition(|((urgency, _), _)| *urgency == Urgency::Command);

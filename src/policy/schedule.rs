@@ -288,6 +288,13 @@ impl Schedule {
         self.modules.values().filter(|module| module.active_since.is_some()).count()
     }
 
+    /// The modules, the last used first; those never used come last, in the order in which they were given.
+    pub fn by_use(&self) -> Vec<SerialNumber> {
+        let mut modules: Vec<&Module> = self.modules.values().collect();
+        modules.sort_by_key(|module| (Reverse(module.used), module.place));
+        modules.into_iter().map(|module| module.plan.serial).collect()
+    }
+
     /// Takes what is due: the reads after a connect, three seconds of bus time ahead, and at most one background turn a gateway.
     pub fn due(&mut self, now: Moment) -> Vec<Turn> {
         let mut turns = Vec::new();

@@ -1,12 +1,12 @@
 //! The cache policy: what is known of every output, how far it can be trusted, and when to ask again.
 //!
-//! A pure reducer. It owns the entries (TTL and LRU), the fences, one fetch for many readers, and the readers
-//! that wait. It knows neither actors nor telegrams: it says what to fetch and whom to answer, and its caller
-//! does so. Actor, property tests, model and simulation share it.
+//! A pure reducer that owns the entries (TTL and LRU), the fences, one fetch for many readers, and the readers that
+//! wait. It knows neither actors nor telegrams: its caller fetches and answers. Tests, model and simulation share it.
 
 mod entry;
 mod fetch;
 mod plan;
+mod remember;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +39,17 @@ pub enum Outcome {
 pub enum Effect {
     /// Read this datapoint of this module, then call [`Store::fetch_ended`].
     Fetch {
+        /// Whose bus.
+        gateway: GatewayId,
+        /// Which module.
+        serial: SerialNumber,
+        /// Which of its datapoints.
+        aspect: Aspect,
+        /// How soon.
+        urgency: Urgency,
+    },
+    /// A reader joins the read of this datapoint: should it still wait to be written, it is more urgent now.
+    Hasten {
         /// Whose bus.
         gateway: GatewayId,
         /// Which module.
@@ -197,9 +208,6 @@ impl Store {
         } else {
             self.counters.stale += 1;
         }
-        if module.unsupported[Aspect::Switch as usize] {
-            return Outcome::Now(Err(BusError::Refused));
-        }
         // Some: the reader has to wait, and for what.
         let patience = match want {
             Want::Any => None,
@@ -207,9 +215,16 @@ impl Store {
             Want::Known => Some(Some(now)),
             Want::Since(at) => Some(Some(at)),
         };
-        if !self.link_up(gateway) {
+        let in_vain = if !self.link_up(gateway) {
+            Some(BusError::LinkDown)
+        } else if module.unsupported[Aspect::Switch as usize] {
+            Some(BusError::Refused)
+        } else {
+            None
+        };
+        if let Some(error) = in_vain {
             let known = want == Want::Any || (want == Want::Known && reading.on.is_some());
-            return Outcome::Now(if known { Ok(reading) } else { Err(BusError::LinkDown) });
+            return Outcome::Now(if known { Ok(reading) } else { Err(error) });
         }
         let Some(need) = patience else {
             self.fetch_point(point, urgency, now, effects);
@@ -323,8 +338,9 @@ impl Store {
                 if seen_at(entry.on.map(|seen| seen.at)) {
                     return false;
                 }
+                let was_on = entry.on.is_some_and(|seen| seen.value);
                 if on
-                    && origin == Origin::Report
+                    && (origin == Origin::Report || !was_on)
                     && let Some(level) = &mut entry.level
                 {
                     level.doubtful = true;
@@ -412,7 +428,8 @@ impl Store {
     /// The link came up or went down. Down: readers get [`BusError::LinkDown`], everything is stale.
     pub fn link_changed(&mut self, gateway: GatewayId, up: bool, now: Moment, effects: &mut Vec<Effect>) {
         let points = self.points_behind(gateway);
-        if !up {
+        // Up again without a word of its end: that it was down has been missed.
+        if !up || self.link_up(gateway) {
             for &point in &points {
                 self.distrust(point, now, effects);
             }
@@ -435,6 +452,11 @@ impl Store {
         let Some(module) = self.modules.get_mut(&serial) else { return };
         module.fetches = [Fetch::default(); 2];
         module.unsupported = [false; 2];
+        for point in module.points() {
+            if let Some(entry) = self.entries.peek_mut(&point) {
+                entry.levelled = module.plan.dimmable;
+            }
+        }
         let waiting = std::mem::take(&mut module.waiting);
         for aspect in Aspect::BOTH {
             self.agenda.clear(Due::Fetch(serial, aspect));

@@ -118,6 +118,14 @@ struct Wanted {
     exact: bool,
 }
 
+/// A command that has not ended yet.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    wanted: Wanted,
+    /// Whether the outbox took it.
+    taken: bool,
+}
+
 /// Somebody who waits, for so long at most, whatever newer wishes come.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
@@ -149,7 +157,7 @@ pub struct Switch {
     /// A wish failed: what was observed before it is not vouched for.
     distrusted: bool,
     wish: Option<Wish>,
-    in_flight: Option<Wanted>,
+    in_flight: Option<Flight>,
     by_event: bool,
     verifying: bool,
     verify_at: Option<Moment>,
@@ -186,7 +194,11 @@ impl Switch {
         let (on, brightness, freshness) = if let Some(Wish { wanted, .. }) = &self.wish {
             (Some(wanted.on), wanted.shown_level(), Freshness::Pending)
         } else {
-            let level = if reading.on == Some(false) { Some(Percent::OFF) } else { reading.level };
+            let level = match reading.on {
+                Some(false) => Some(Percent::OFF),
+                // It went on, and its level is still the one of the dark: not known until it is read.
+                _ => reading.level.filter(|level| *level != Percent::OFF),
+            };
             let trusted = !self.distrusted || reading.revision != self.reading.revision;
             let freshness = if trusted { reading.freshness } else { reading.freshness.max(Freshness::Stale) };
             (reading.on, level, freshness)
@@ -249,8 +261,11 @@ impl Switch {
             repeated: false,
         });
         self.tell(cause, effects);
-        if self.in_flight.is_none() {
-            self.send(effects);
+        match self.in_flight {
+            None => self.send(effects),
+            // Perhaps it is the same wish once more, which nobody will take again.
+            Some(Flight { taken: true, .. }) => self.taken(effects),
+            Some(_) => {}
         }
         Ok(asker)
     }
@@ -274,11 +289,11 @@ impl Switch {
         if self.by_event
             && let Some(event) = self.event_for(wanted)
         {
-            self.in_flight = Some(wanted);
+            self.in_flight = Some(Flight { wanted, taken: false });
             effects.push(Effect::Press(event));
             return;
         }
-        self.in_flight = Some(wanted);
+        self.in_flight = Some(Flight { wanted, taken: false });
         effects.push(Effect::Send(match wanted.level {
             Some(level) => Command::SetLevel(output, level),
             None => Command::SetOutput(output, wanted.on),
@@ -292,9 +307,12 @@ impl Switch {
 
     /// The outbox took the command.
     pub fn taken(&mut self, effects: &mut Vec<Effect>) {
+        let Some(flight) = &mut self.in_flight else { return };
+        flight.taken = true;
+        let flown = flight.wanted;
         let state = self.state();
         let Some(wish) = &mut self.wish else { return };
-        if self.in_flight == Some(wish.wanted) {
+        if flown == wish.wanted {
             wish.askers.retain(|waiting| {
                 let answered = waiting.until == Until::Accepted;
                 if answered {
@@ -307,7 +325,7 @@ impl Switch {
 
     /// The exchange of the command has ended; `Ok` holds when its telegram was written.
     pub fn sent(&mut self, outcome: Result<Moment, BusError>, now: Moment, effects: &mut Vec<Effect>) {
-        let Some(flown) = self.in_flight.take() else { return };
+        let Some(Flight { wanted: flown, .. }) = self.in_flight.take() else { return };
         let pressed = self.by_event && self.event_for(flown).is_some();
         let Some(wish) = &mut self.wish else { return };
         if wish.wanted != flown {

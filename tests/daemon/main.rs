@@ -8,3 +8,4 @@ mod command_line;
 mod house;
 mod latency;
 mod programs;
+mod survival;

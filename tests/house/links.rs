@@ -2,11 +2,13 @@
 
 use conbusd::actors::events::LinkState;
 use conbusd::actors::now;
-use conbusd::emulator::Ending;
+use conbusd::emulator::{Dose, Ending, Fault, FaultKind};
 use conbusd::policy::store::Want;
 use conbusd::policy::{BusError, Freshness};
 
-use crate::support::{house_of_24, in_virtual_time, ms, pass, point, points_of_24, seconds};
+use crate::support::{
+    house_of_24, house_with, in_virtual_time, ms, pass, point, points_of_24, seconds, serial,
+};
 
 #[test]
 fn a_hundred_link_flaps_in_an_hour_never_make_two_sockets_or_a_hasty_dial() {
@@ -107,6 +109,56 @@ fn a_gateway_in_other_hands_is_not_hammered_and_the_house_answers_what_it_knows(
         assert!(rate < 0.8, "{rate} dials a second");
         pass(seconds(70)).await;
         assert_eq!(house.wrong(&points_of_24()).await, []);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn stopping_does_not_wait_for_one_silent_gateway_after_the_other() {
+    in_virtual_time(async {
+        let mut config = String::new();
+        for n in 1..=4 {
+            config += &format!("[[gateway]]\nid = \"g{n}\"\naddress = \"emulator\"\n");
+            config += &format!(
+                "[[module]]\nserial = \"{}\"\ntype = \"XP24\"\nlink = 1\ngateway = \"g{n}\"\n",
+                serial(n)
+            );
+        }
+        let house = house_with(config).start();
+        for emulator in &house.emulators {
+            emulator.fault(Fault::everywhere(FaultKind::LostReply, Dose::ALWAYS));
+        }
+        pass(ms(10)).await;
+        let asked = now();
+        house.app.drain().await;
+        assert!(now().since(asked) <= ms(400), "{:?}", now().since(asked));
+    });
+}
+
+#[test]
+fn a_door_that_had_no_room_hears_the_latest_state_of_the_link() {
+    in_virtual_time(async {
+        let house = house_of_24().doors_busy_for(seconds(1)).start();
+        pass(seconds(3)).await;
+        assert_eq!(house.told.borrow().links.last(), Some(&LinkState::Up));
+        house.finish().await;
+    });
+}
+
+#[test]
+fn modules_without_power_do_not_end_a_link_whose_bridge_answers() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        for module in 1..=6 {
+            house.emulator().fault(Fault::on(serial(module), FaultKind::Silence, Dose::ALWAYS));
+        }
+        let asked = now();
+        let readers: Vec<_> = (0..21).map(|index| house.get(index, Want::Since(asked))).collect();
+        for answer in futures_util::future::join_all(readers).await {
+            assert_eq!(answer, Err(BusError::TimedOut));
+        }
+        pass(seconds(10)).await;
+        assert_eq!(house.dials.get(), 1, "the probe is not behind what goes unanswered");
         house.finish().await;
     });
 }

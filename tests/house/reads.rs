@@ -1,7 +1,7 @@
 //! What readers are told, and what it costs the bus.
 
 use conbusd::actors::now;
-use conbusd::conbus::Percent;
+use conbusd::conbus::{Datapoint, Percent, System, Telegram};
 use conbusd::emulator::{Dose, Fault, FaultKind};
 use conbusd::policy::store::Want;
 use conbusd::policy::{BusError, Freshness, Origin};
@@ -80,6 +80,29 @@ fn an_unknown_lamp_is_null_in_the_list_and_waited_for_alone() {
         let listed = house.get(0, Want::Any).await.unwrap();
         assert_eq!((listed.on, listed.freshness), (None, Freshness::Unknown));
         assert_eq!(house.known(0).await.on, Some(false));
+        house.finish().await;
+    });
+}
+
+#[test]
+fn whoever_waits_for_a_lamp_goes_before_the_reads_of_a_large_house() {
+    in_virtual_time(async {
+        let mut config = String::from("[[gateway]]\nid = \"home\"\naddress = \"emulator\"\n");
+        for n in 1..=30u8 {
+            config += &format!("[[module]]\nserial = \"{}\"\ntype = \"XP24\"\nlink = {n}\n", serial(n));
+        }
+        config += &format!(
+            "[[accessory]]\nid = \"lamp\"\nname = \"Lamp\"\nkind = \"light\"\nmodule = \"{}\"\noutput = 0\n",
+            serial(30)
+        );
+        let house = house_with(config).start();
+        pass(ms(100)).await;
+        let asked = now();
+        assert_eq!(house.known(0).await.on, Some(false));
+        assert!(now().since(asked) < ms(200), "{:?}", now().since(asked));
+        pass(seconds(3)).await;
+        let read = Telegram::from(System::read(serial(30), Datapoint::OUTPUTS)).to_string();
+        assert_eq!(house.sent(&read), 1, "the same read, only sooner");
         house.finish().await;
     });
 }

@@ -7,20 +7,23 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, System};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, System, WrapFuture};
 use conbusd::actors::accessory::Accessory;
-use conbusd::actors::ask;
 use conbusd::actors::events::{
     AccessoryChanged, GetState, LinkChanged, LinkState, Observe, SetTarget, TelegramSeen,
 };
-use conbusd::app::{App, Audience, assemble};
+use conbusd::actors::keeper::KeeperPlan;
+use conbusd::actors::{ask, now};
+use conbusd::app::restore::restore;
+use conbusd::app::{App, Audience, Beginning, assemble_from};
 use conbusd::conbus::{OutputIndex, Percent, Point, SerialNumber, Telegram};
 use conbusd::config::{self, Config};
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use conbusd::policy::store::Want;
 use conbusd::policy::switch::{AccessoryState, Cause, Target, Until};
-use conbusd::policy::{BusError, Freshness};
+use conbusd::policy::{BusError, Freshness, KeepingPlan};
 use conbusd::transport::{BusStream, Dial, Dialled};
+use conbusd::vault::MemoryVault;
 
 /// Runs a test on virtual time.
 pub(crate) fn in_virtual_time<F: Future<Output = ()>>(test: F) {
@@ -79,10 +82,17 @@ pub(crate) struct Told {
     pub(crate) telegrams: Vec<Telegram>,
 }
 
-struct Probe(Rc<RefCell<Told>>);
+struct Probe(Rc<RefCell<Told>>, Duration);
 
 impl Actor for Probe {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        if self.1 > Duration::ZERO {
+            ctx.set_mailbox_capacity(1);
+            ctx.wait(tokio::time::sleep(self.1).into_actor(self));
+        }
+    }
 }
 
 impl Handler<AccessoryChanged> for Probe {
@@ -109,6 +119,11 @@ impl Handler<TelegramSeen> for Probe {
     }
 }
 
+/// A wall clock that follows virtual time.
+pub(crate) fn wall() -> Duration {
+    seconds(1_700_000_000) + now().since_start()
+}
+
 /// A running house: the emulated modules, and the daemon's actors.
 pub(crate) struct House {
     pub(crate) emulators: Vec<Emulator>,
@@ -122,6 +137,8 @@ pub(crate) struct Builder {
     config: String,
     timing: Timing,
     change: Box<dyn Fn(&mut HouseSetup)>,
+    doors_busy: Duration,
+    vault: Option<MemoryVault>,
 }
 
 /// Three XP24 (modules 1 to 3) and four XP33LED (4 to 7): 24 outputs, an accessory each, named `m<module>o<output>`.
@@ -145,7 +162,13 @@ pub(crate) fn house_of_24() -> Builder {
 
 /// A house with this configuration.
 pub(crate) fn house_with(config: String) -> Builder {
-    Builder { config, timing: Timing::fixed(ms(50)), change: Box::new(|_| {}) }
+    Builder {
+        config,
+        timing: Timing::fixed(ms(50)),
+        change: Box::new(|_| {}),
+        doors_busy: Duration::ZERO,
+        vault: None,
+    }
 }
 
 impl Builder {
@@ -155,9 +178,21 @@ impl Builder {
         self
     }
 
+    /// Starts from what is kept here, and keeps here what is known.
+    pub(crate) fn kept_in(mut self, vault: &MemoryVault) -> Self {
+        self.vault = Some(vault.clone());
+        self
+    }
+
     /// Changes the emulated house before it is switched on.
     pub(crate) fn emulated(mut self, change: impl Fn(&mut HouseSetup) + 'static) -> Self {
         self.change = Box::new(change);
+        self
+    }
+
+    /// The doors have room for one fact and hear nothing for so long.
+    pub(crate) fn doors_busy_for(mut self, time: Duration) -> Self {
+        self.doors_busy = time;
         self
     }
 
@@ -183,14 +218,20 @@ impl Builder {
             emulators.push(emulator);
         }
         let told = Rc::new(RefCell::new(Told::default()));
-        let probe = Probe(told.clone()).start();
+        let probe = Probe(told.clone(), self.doors_busy).start();
         let audience = Audience {
             accessories: vec![probe.clone().recipient()],
             links: vec![probe.clone().recipient()],
             telegrams: vec![probe.recipient()],
             buttons: vec![],
         };
-        let app = assemble(&config, dials, &audience, 1);
+        let mut beginning = Beginning { seed: 1, ..Beginning::default() };
+        if let Some(vault) = self.vault {
+            beginning.restored = restore(&vault, wall()).snapshot;
+            let keeping = KeepingPlan::default();
+            beginning.keeper = Some(KeeperPlan { keeping, vault: Box::new(vault), wall });
+        }
+        let app = assemble_from(&config, dials, &audience, beginning);
         House { emulators, app, told, dials: dials_made }
     }
 

@@ -145,6 +145,7 @@ impl Plan {
             cache: app.cache.clone().into(),
             poller: app.poller.clone().into(),
             hub: hub.clone().into(),
+            keeper: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -9,11 +9,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("policy", &["conbus"]),
     ("config", &["policy", "conbus"]),
     ("transport", &["conbus"]),
-    ("actors", &["policy", "transport", "conbus"]),
-    ("doors", &["actors", "conbus", "policy"]),
+    ("vault", &[]),
+    ("actors", &["policy", "transport", "vault", "conbus"]),
+    ("doors", &["actors", "vault", "conbus", "policy"]),
     ("emulator", &["conbus"]),
     ("tools", &["app", "config", "policy", "transport", "emulator", "conbus"]),
-    ("app", &["config", "doors", "actors", "policy", "transport", "emulator", "conbus"]),
+    ("app", &["config", "doors", "actors", "policy", "transport", "vault", "emulator", "conbus"]),
     ("main", &["app", "config", "tools", "emulator", "policy", "conbus"]),
     ("lib", &[]),
 ];
@@ -35,6 +36,7 @@ const DOOR_VALUES: &[&str] = &[
 /// Paths with one owner: the path, the files that may name it, and why.
 const OWNED: &[(&str, &str, &[&str], &str)] = &[
     ("src/actors/", "crate::transport", &["connection"], "only the connection owns a socket to the bus"),
+    ("src/actors/", "crate::vault", &["keeper"], "only the keeper writes the state down"),
     ("src/actors/", "crate::policy::store::Store", &["cache"], "only the cache owns the store"),
     ("src/actors/", "crate::policy::Store", &["cache"], "only the cache owns the store"),
     ("src/doors/", "crate::actors::connection", &["mux"], "doors talk to accessories"),

@@ -11,7 +11,7 @@ use crate::config::checked::{Access, HomeKit, Http, Mqtt, Mux};
 use crate::config::entry::Entry;
 use crate::config::raw::{self, Document};
 use crate::config::report::{Fault, Report};
-use crate::config::words::{FilePath, Topic, User};
+use crate::config::words::{FilePath, Interface, Topic, User};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Not used by a common program.
@@ -38,7 +38,12 @@ pub(super) fn http(entry: &Entry<raw::Http>, base: &Path, report: &mut Report) -
 
 pub(super) fn homekit(entry: &Entry<raw::HomeKit>) -> Option<HomeKit> {
     let raw = entry.get()?;
-    Some(HomeKit { listen: raw.listen.value_or(HOMEKIT_LISTEN), pin: raw.pin.get().cloned() })
+    Some(HomeKit {
+        listen: raw.listen.value_or(HOMEKIT_LISTEN),
+        pin: raw.pin.get().cloned(),
+        interface: raw.interface.get().map(|Interface(name)| name.clone()),
+        advertise: raw.advertise.get().copied(),
+    })
 }
 
 pub(super) fn mqtt(entry: &Entry<raw::Mqtt>, base: &Path, report: &mut Report) -> Option<Mqtt> {

@@ -103,6 +103,15 @@ fn setup_codes_are_not_trivial_and_never_shown() {
 }
 
 #[test]
+fn homekit_is_announced_where_its_owner_says() {
+    let homekit = good("[homekit]\ninterface = \"eth0\"\nadvertise = \"192.168.1.5\"").homekit.unwrap();
+    assert_eq!((homekit.interface.as_deref(), homekit.advertise), (Some("eth0"), "192.168.1.5".parse().ok()));
+    mistake("[homekit]\ninterface = \"eth 0\"", 2, 13, &["not a network interface", "`eth0`"]);
+    mistake("[homekit]\nadvertise = \"home.local\"", 2, 13, &["not an IP address"]);
+    mistake("[homekit]\nadvertise = \"0.0.0.0\"", 2, 13, &["no phone can reach this address"]);
+}
+
+#[test]
 fn brokers_are_urls_without_passwords() {
     mistake("[mqtt]\nurl = \"http://broker\"", 2, 7, &["not the url of a broker", "`mqtt://`"]);
     mistake("[mqtt]\nurl = \"broker:1883\"", 2, 7, &["not the url of a broker", "`mqtt://`"]);

@@ -150,6 +150,8 @@ pub struct House {
     pub poller: Observed,
     /// The actor that hears the facts for this door.
     pub hub: Observed,
+    /// The keeper, when state is kept.
+    pub keeper: Option<Observed>,
 }
 
 /// An actor of which the door knows only that it can be observed. Made from its address.

@@ -254,12 +254,13 @@ async fn overview(State(site): Shared) -> Response {
         .map(|gateway| join(gateway.connection.look(OBSERVE_WITHIN), gateway.listener.look(OBSERVE_WITHIN)));
     let accessories =
         house.accessories.iter().map(|card| ask(&card.addr, crate::actors::events::Observe, OBSERVE_WITHIN));
-    let singles = join_all([&house.cache, &house.poller, &house.hub].map(|actor| actor.look(OBSERVE_WITHIN)));
+    let singles = [&house.cache, &house.poller, &house.hub].into_iter().chain(&house.keeper);
+    let singles = join_all(singles.map(|actor| actor.look(OBSERVE_WITHIN)));
     let (gateways, (accessories, singles)) =
         join(join_all(gateways), join(join_all(accessories), singles)).await;
     let mut actors = serde_json::Map::new();
     let mut note = |name: String, picture: &Picture| actors.insert(name, status::word(picture).into());
-    for (name, picture) in ["cache", "poller", "http"].iter().zip(&singles) {
+    for (name, picture) in ["cache", "poller", "http", "keeper"].iter().zip(&singles) {
         note((*name).into(), picture);
     }
     for (card, (connection, listener)) in house.gateways.iter().zip(&gateways) {
@@ -279,11 +280,13 @@ async fn overview(State(site): Shared) -> Response {
     let mut singles = singles.into_iter().map(status::shown);
     let mut single = || singles.next().unwrap_or_default();
     let (cache, poller, hub) = (single(), status::without_modules(single()), single());
+    let state = single();
     good(json::bytes(&json!({
         "name": site.name,
         "gateways": gateways,
         "cache": cache,
         "poller": poller,
+        "state": state,
         "http": {"door": site.tally.picture(), "hub": hub},
         "actors": actors,
     })))

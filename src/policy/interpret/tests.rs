@@ -140,6 +140,17 @@ fn a_time_out_leaves_doubt_and_a_silent_module() {
 }
 
 #[test]
+fn a_query_that_was_out_when_the_link_was_lost_leaves_doubt() {
+    let mut bench = Bench::new();
+    bench.sent(&read(8), 0);
+    bench.interpreter.link_lost(ms(20), &mut bench.facts);
+    bench.ended(8, Ending::LinkLost, 20);
+    let doubts =
+        bench.facts.iter().filter(|fact| matches!(fact, Fact::Doubtful { aspect: Aspect::Switch, .. }));
+    assert_eq!(doubts.count(), 4, "its answer may come on the next link");
+}
+
+#[test]
 fn commands_raise_fences_when_written_and_when_acknowledged() {
     let mut bench = Bench::new();
     bench.sent(&System::command(serial(8), Command::SetOutput(output(2), true)).into(), 0);

@@ -180,6 +180,7 @@ impl Store {
         if module.unsupported[aspect as usize] {
             return;
         }
+        let gateway = module.plan.gateway;
         let fetch = &mut module.fetches[aspect as usize];
         match fetch.phase {
             Phase::Idle | Phase::Waiting => {
@@ -193,6 +194,10 @@ impl Store {
                 }
             }
             Phase::Asked(_) | Phase::Delivered => {
+                if !urgency.is_background() && fetch.urgency.is_some_and(|other| urgency < other) {
+                    fetch.urgency = Some(urgency);
+                    effects.push(Effect::Hasten { gateway, serial, aspect, urgency });
+                }
                 if urgency.is_background() && from > now {
                     fetch.again = Some(fetch.again.map_or(from, |again| again.max(from)));
                 }

@@ -1,5 +1,7 @@
 //! Claims about what is known, how far it can be trusted, and what is asked for.
 
+mod restarts;
+
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -285,8 +287,75 @@ fn a_module_without_levels_is_not_asked_for_them_twice() {
     assert_eq!(bench.fetches(), [(2, Aspect::Switch)]);
     bench.level(0, 40, 70_000, 70_050);
     bench.now(point(2, 0), Want::Any, 120_000);
-    let both = [(2, Aspect::Switch), (2, Aspect::Level)];
-    assert_eq!(bench.fetches(), both, "it told a level after all, when somebody else asked");
+    assert_eq!(bench.fetches(), [(2, Aspect::Level)], "it told a level after all, when somebody else asked");
+}
+
+#[test]
+fn levels_that_were_refused_count_again_on_the_next_link() {
+    let mut bench = Bench::up();
+    bench.report(point(2, 0), true, 1000);
+    bench.later(point(2, 0), Want::Known, 1000);
+    bench.due(1100);
+    bench.store.fetch_ended(serial(2), Aspect::Level, Err(BusError::Refused), ms(1130), &mut bench.effects);
+    assert_eq!(bench.now(point(2, 0), Want::Any, 1200).freshness, Freshness::Fresh);
+    bench.store.link_changed(GATEWAY, false, ms(2000), &mut bench.effects);
+    bench.store.link_changed(GATEWAY, true, ms(3000), &mut bench.effects);
+    bench.report(point(2, 0), true, 4000);
+    assert_eq!(bench.store.peek(point(2, 0), ms(4001)).freshness, Freshness::Unknown, "which level?");
+}
+
+#[test]
+fn a_module_that_cannot_be_read_still_shows_what_it_reported() {
+    let mut bench = Bench::up();
+    bench.report(point(1, 0), true, 1000);
+    bench.later(point(1, 0), Want::Since(ms(2000)), 2000);
+    bench.store.fetch_ended(serial(1), Aspect::Switch, Err(BusError::Refused), ms(2100), &mut bench.effects);
+    for want in [Want::Any, Want::Known] {
+        let reading = bench.now(point(1, 0), want, 60_000);
+        assert_eq!((reading.on, reading.freshness), (Some(true), Freshness::Stale));
+    }
+    assert_eq!(bench.now(point(1, 1), Want::Any, 60_000), Reading::UNKNOWN);
+    assert_eq!(bench.read(point(1, 1), Want::Known, 60_000), Outcome::Now(Err(BusError::Refused)));
+}
+
+#[test]
+fn a_dimmer_that_a_poll_finds_on_has_its_level_asked() {
+    let mut bench = Bench::up();
+    bench.report(point(2, 0), true, 1000);
+    bench.level(0, 40, 1200, 1260);
+    bench.report(point(2, 0), false, 2000);
+    bench.fetches();
+    bench.due(5000);
+    bench.seq += 1;
+    let asked = Some(Asked { seq: bench.seq, at: ms(5000) });
+    bench.see(point(2, 0), PointValue::On(true), Basis::Reply { asked }, 5060);
+    assert_eq!(bench.store.peek(point(2, 0), ms(5061)).freshness, Freshness::Stale, "which level?");
+    assert_eq!(bench.fetches(), [(2, Aspect::Level)]);
+}
+
+#[test]
+fn a_reader_hastens_a_poll_that_it_joins() {
+    let mut bench = Bench::up();
+    bench.store.refresh(point(1, 0), Urgency::Poll, ms(1000), &mut bench.effects);
+    assert_eq!(bench.fetches(), [(1, Aspect::Switch)]);
+    for _ in 0..4 {
+        bench.later(point(1, 0), Want::Known, 1010);
+    }
+    let hastened = Effect::Hasten {
+        gateway: GATEWAY,
+        serial: serial(1),
+        aspect: Aspect::Switch,
+        urgency: Urgency::Reader,
+    };
+    assert_eq!(bench.effects, [hastened], "once");
+}
+
+#[test]
+fn a_link_that_comes_up_again_was_down_in_between() {
+    let mut bench = Bench::up();
+    bench.report(point(1, 0), true, 1000);
+    bench.store.link_changed(GATEWAY, true, ms(2000), &mut bench.effects);
+    assert_eq!(bench.store.peek(point(1, 0), ms(2000)).freshness, Freshness::Stale);
 }
 
 #[test]

@@ -299,6 +299,18 @@ fn accepted_is_answered_when_the_outbox_took_it() {
 }
 
 #[test]
+fn the_same_wish_once_more_is_accepted_at_once_while_its_command_is_under_way() {
+    let mut bench = Bench::relay();
+    bench.set(Target { on: Some(true), level: None }, Until::Accepted, 1000);
+    bench.switch.taken(&mut bench.effects);
+    bench.answers();
+    let again = bench.set(Target { on: Some(true), level: None }, Until::Accepted, 1010);
+    assert_eq!(bench.answers(), [(again, Ok((Some(true), None)))]);
+    bench.set(Target { on: Some(false), level: None }, Until::Accepted, 1020);
+    assert_eq!(bench.answers(), [], "this one is still to be sent");
+}
+
+#[test]
 fn changes_are_told_once_and_only_when_something_shown_changed() {
     let mut bench = Bench::relay();
     bench.see(true, None, 1000);
@@ -336,4 +348,20 @@ fn no_more_than_64_may_wait_for_one_accessory() {
     );
     assert_eq!(refused, Err(BusError::Busy));
     assert_eq!(bench.switch.askers(), 64);
+}
+
+#[test]
+fn a_value_from_before_a_restart_is_shown_and_is_no_news() {
+    let mut bench = Bench::dimmer();
+    bench.switch = Switch::new(bench.switch.plan);
+    let before = Reading {
+        freshness: Freshness::Stale,
+        origin: Some(Origin::Snapshot),
+        ..bench.reading(true, Some(40), 0)
+    };
+    bench.switch.observed(before, &mut bench.effects);
+    assert_eq!(bench.effects, []);
+    assert_eq!(bench.switch.state().brightness, Some(percent(40)));
+    bench.see(true, Some(40), 100);
+    assert_eq!(bench.effects.len(), 1, "fresh now");
 }
