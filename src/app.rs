@@ -8,6 +8,7 @@ pub mod homekit;
 mod plans;
 pub mod restore;
 pub mod run;
+pub mod watch;
 
 use std::collections::HashMap;
 use std::time::Duration;

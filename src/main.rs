@@ -9,11 +9,11 @@ use std::process::ExitCode;
 
 use actix::System;
 use clap::{Args, Parser, Subcommand};
+use conbusd::app::watch::end_on_panic;
 use conbusd::app::{homekit, run};
 use conbusd::config::{self, Config, GatewayAddress};
 use conbusd::emulator::capture::Speed;
 use conbusd::tools::{check, decode, emulate, monitor};
-use log::error;
 
 const FAILED: u8 = 1;
 const BAD_CONFIG: u8 = 2;
@@ -186,17 +186,6 @@ fn ended(outcome: Result<(), String>) -> ExitCode {
 /// `RUST_LOG` wins over the config.
 fn log_to_stderr(filter: &str) {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(filter)).init();
-}
-
-/// An actor that panics is not restarted by its supervisor: the house would run headless. The process ends
-/// instead, and whoever started it starts it again.
-fn end_on_panic() {
-    let tell = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        tell(panic);
-        error!(target: "app", "broken invariant, ending: {panic}");
-        std::process::abort();
-    }));
 }
 
 fn watch(source: monitor::Source, json: bool) -> Result<(), String> {

@@ -3,9 +3,9 @@
 //! Knows files and their order of writing; refuses to know what is in them.
 
 use std::cell::RefCell;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -123,6 +123,8 @@ pub fn replace_keeping(path: &Path, text: &[u8]) -> io::Result<()> {
 fn write_beside(path: &Path, text: &[u8]) -> io::Result<()> {
     let new = beside(path, ".new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    // One that a crash has left may have been made readable since.
+    file.set_permissions(Permissions::from_mode(0o600))?;
     let written = file.write_all(text).and_then(|()| file.sync_all());
     if written.is_err() {
         // On a full disk half a text would take room from everybody.

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::doors::{Doors, OpenDoors};
 use super::restore::{restore, wall_clock};
+use super::watch::{ready, stopping, watch};
 use super::{App, Beginning, assemble_from};
 use crate::actors::keeper::KeeperPlan;
 use crate::conbus::ActionTable;
@@ -95,7 +96,13 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
     let doors = doors.serve(config, &app);
     info!(target: "app", "started gateways={} modules={} accessories={}",
         config.gateways.len(), config.modules.len(), config.accessories.len());
-    let signal = signals.next().await;
+    ready();
+    let signal = tokio::select! {
+        biased;
+        signal = signals.next() => signal,
+        never = watch(&app) => match never {},
+    };
+    stopping();
     info!(target: "app", "stopping signal={signal}");
     stop(doors, &app, &mut signals).await;
     Ok(())

@@ -207,9 +207,9 @@ impl Outbox {
         Ok(ticket)
     }
 
-    /// Background traffic leaves a quarter of the room to those who wait.
+    /// What nobody in this house waits for leaves a quarter of the room to those who do.
     fn room_for(&self, urgency: Urgency) -> usize {
-        if urgency.is_background() { self.plan.capacity * 3 / 4 } else { self.plan.capacity }
+        if urgency >= Urgency::MuxClient { self.plan.capacity * 3 / 4 } else { self.plan.capacity }
     }
 
     /// The link is there: writing may begin.

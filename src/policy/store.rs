@@ -227,7 +227,8 @@ impl Store {
             return Outcome::Now(if known { Ok(reading) } else { Err(error) });
         }
         let Some(need) = patience else {
-            self.fetch_point(point, urgency, now, effects);
+            // Nobody waits for it: a list of a thousand lamps must not keep off who does, nor a command.
+            self.fetch_point(point, urgency.max(Urgency::MuxClient), now, effects);
             return Outcome::Now(Ok(reading));
         };
         if self.waiters.len() >= self.plan.max_waiters {

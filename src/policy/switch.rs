@@ -443,6 +443,11 @@ impl Switch {
     /// The cache accepted an observation, or no longer trusts one.
     pub fn observed(&mut self, reading: Reading, effects: &mut Vec<Effect>) {
         self.take_reading(reading);
+        if reading.origin == Some(Origin::Snapshot) && self.wish.is_none() {
+            // What was so before a restart is shown to whoever looks, and is no news.
+            self.told = Some(self.state().shown());
+            return;
+        }
         if !self.confirm_by(reading, effects) {
             self.tell(Cause::Bus, effects);
         }

@@ -8,4 +8,5 @@ mod command_line;
 mod house;
 mod latency;
 mod programs;
+mod supervision;
 mod survival;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use conbusd::actors::ask;
-use conbusd::actors::events::{LinkState, Observe};
+use conbusd::actors::events::{Drain, LinkState, Observe};
+use conbusd::app::watch::is_alive;
 use conbusd::policy::store::Want;
 use conbusd::policy::switch::AccessoryState;
 use conbusd::policy::{BusError, Freshness, Origin};
@@ -158,6 +159,17 @@ fn a_full_disk_is_counted_and_tried_again_and_the_old_text_stays() {
         pass(seconds(30)).await;
         assert_ne!(vault.0.borrow().text, old);
         house.finish().await;
+    });
+}
+
+#[test]
+fn a_sign_of_life_needs_the_cache_and_the_poller() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        assert!(is_alive(&house.app, ms(100)).await);
+        ask(&house.app.poller, Drain, seconds(1)).await.unwrap();
+        assert!(!is_alive(&house.app, ms(100)).await, "one of two is not enough");
+        house.app.drain().await;
     });
 }
 

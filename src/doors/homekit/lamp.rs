@@ -36,6 +36,8 @@ pub(super) struct Lamp {
     level: u8,
     freshness: Freshness,
     silent_since: Option<Moment>,
+    /// When the wish that is open was made.
+    wished: Option<Moment>,
     asked: Option<Moment>,
     looking: bool,
 }
@@ -50,6 +52,7 @@ impl Lamp {
             level: FULL,
             freshness: Freshness::Unknown,
             silent_since: None,
+            wished: None,
             asked: None,
             looking: false,
         }
@@ -58,12 +61,15 @@ impl Lamp {
     /// Its accessory shows this. True when it had been given up and is back.
     pub(super) fn told(&mut self, state: &AccessoryState, now: Moment) -> bool {
         let was_lost = self.is_lost(now);
-        // A wish that ended without becoming true: the module did not do it, or did not say so.
-        if self.freshness == Freshness::Pending && state.freshness == Freshness::Stale {
-            self.silent_since.get_or_insert(now);
-        }
-        if state.freshness == Freshness::Fresh {
-            self.silent_since = None;
+        match (state.freshness, self.wished) {
+            (Freshness::Fresh, _) => (self.wished, self.silent_since) = (None, None),
+            (Freshness::Pending, None) => self.wished = Some(now),
+            // The wish ended without becoming true: since it was made the module has not answered.
+            (Freshness::Stale, Some(wished)) => {
+                self.wished = None;
+                self.silent_since.get_or_insert(wished);
+            }
+            _ => {}
         }
         self.on = state.on.or(self.on);
         self.freshness = state.freshness;
@@ -181,7 +187,7 @@ mod tests {
         lamp.told(&state(false, None, Freshness::Fresh), at(0));
         lamp.told(&state(true, None, Freshness::Pending), at(1));
         assert!(!lamp.told(&state(false, None, Freshness::Stale), at(6)));
-        assert!(lamp.is_silent() && lamp.is_lost(at(16)));
+        assert!(lamp.is_silent() && !lamp.is_lost(at(10)) && lamp.is_lost(at(11)));
     }
 
     #[test]

@@ -29,7 +29,7 @@ const UNKNOWN_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long a write waits to be taken. An accessory that is still busy with an older wish takes the newer one all
 /// the same, only later, and Home need not see that.
-const ACCEPT_WITHIN: Duration = Duration::from_millis(8);
+const ACCEPT_WITHIN: Duration = Duration::from_millis(4);
 
 /// How long what goes on behind an answer may take.
 const BEHIND_WITHIN: Duration = Duration::from_secs(6);

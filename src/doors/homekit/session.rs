@@ -16,7 +16,7 @@ use super::http::{Answer, Inbox, Request, event};
 use super::record::{Opener, Sealer};
 use super::routes::{Next, Talk};
 use crate::actors::now;
-use crate::policy::{Moment, earliest};
+use crate::policy::Moment;
 
 /// How long a controller may leave what was sent to it unread.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
@@ -106,7 +106,7 @@ impl<W: Wire> Session<W> {
         } else {
             self.sealed.is_none().then(|| self.heard + STRANGER_WITHIN)
         };
-        let until = earliest(events_due, gives_up);
+        let until = events_due.into_iter().chain(gives_up).min();
         tokio::select! {
             biased;
             // Bytes first would let a busy controller starve its own events; they are few.

@@ -233,6 +233,14 @@ fn a_lost_link_ends_everything_and_a_full_queue_says_busy() {
 }
 
 #[test]
+fn a_list_of_a_thousand_stale_lamps_leaves_room_for_a_command() {
+    let mut bench = Bench::with(OutboxPlan { capacity: 8, ..OutboxPlan::default() });
+    let taken = (1..=20).filter(|n| bench.outbox.submit(read(*n), Urgency::MuxClient, ms(9)).is_ok());
+    assert_eq!(taken.count(), 6);
+    assert!(bench.outbox.submit(switch(9), Urgency::Command, ms(9)).is_ok());
+}
+
+#[test]
 fn draining_writes_the_commands_and_ends_the_rest() {
     let mut bench = Bench::with(OutboxPlan::default());
     bench.submit(read(1), Urgency::Reader);

@@ -334,6 +334,22 @@ fn a_dimmer_that_a_poll_finds_on_has_its_level_asked() {
 }
 
 #[test]
+fn a_refresh_that_nobody_waits_for_is_less_urgent_than_a_read() {
+    let mut bench = Bench::up();
+    for (output, want) in [(0, Want::Any), (1, Want::Known)] {
+        assert_eq!(
+            bench.read(point(1, output), want, 1000) == Outcome::Now(Ok(Reading::UNKNOWN)),
+            output == 0
+        );
+    }
+    let urgencies = bench.effects.iter().map(|effect| match effect {
+        Effect::Fetch { urgency, .. } | Effect::Hasten { urgency, .. } => *urgency,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(urgencies.collect::<Vec<_>>(), [Urgency::MuxClient, Urgency::Reader]);
+}
+
+#[test]
 fn a_reader_hastens_a_poll_that_it_joins() {
     let mut bench = Bench::up();
     bench.store.refresh(point(1, 0), Urgency::Poll, ms(1000), &mut bench.effects);
