@@ -16,7 +16,7 @@ use lru::LruCache;
 
 use self::entry::{Entry, Seen};
 use self::fetch::{Fetch, Module, Waiter};
-pub use self::plan::{Counters, ModulePlan, StorePlan, Want};
+pub use self::plan::{Counters, ModulePlan, Observation, StorePlan, Want};
 use super::settle::{Aspect, Basis, PointValue, Verdict};
 use super::{Agenda, BusError, Freshness, GatewayId, Moment, Origin, Reading, Urgency};
 use crate::conbus::{Point, SerialNumber};
@@ -80,21 +80,6 @@ enum Due {
     Waiter(Token),
     Fetch(SerialNumber, Aspect),
     Expiry(Point),
-}
-
-/// One observation of one output.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Observation {
-    /// Of which output.
-    pub point: Point,
-    /// What was observed.
-    pub value: PointValue,
-    /// On what it rests.
-    pub basis: Basis,
-    /// The counter of the connection.
-    pub seq: u64,
-    /// When it was heard.
-    pub at: Moment,
 }
 
 /// The state of every output of the configured modules.

@@ -440,11 +440,10 @@ impl Switch {
         effects.extend(wish.askers.into_iter().map(|waiting| Effect::Answer(waiting.asker, outcome)));
     }
 
-    /// The cache accepted an observation, or no longer trusts one.
+    /// The cache accepted an observation, or no longer trusts one. What was so before a restart is no news.
     pub fn observed(&mut self, reading: Reading, effects: &mut Vec<Effect>) {
         self.take_reading(reading);
         if reading.origin == Some(Origin::Snapshot) && self.wish.is_none() {
-            // What was so before a restart is shown to whoever looks, and is no news.
             self.told = Some(self.state().shown());
             return;
         }
