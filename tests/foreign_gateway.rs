@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "daemon/client.rs"]
+mod client;
+
 /// The emulator binds this port whatever it is told.
 const GATEWAY: ([u8; 4], u16) = ([127, 0, 0, 1], 10001);
 
@@ -66,7 +69,7 @@ fn start_gateway(program: &str, folder: &Path) -> Running {
 /// The daemon and the questions the test asks it.
 struct Daemon {
     running: Running,
-    url: String,
+    address: String,
     folder: TempDir,
 }
 
@@ -86,24 +89,12 @@ impl Daemon {
             .stderr(File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        Self { running: Running(child), url: format!("http://{listen}"), folder }
+        Self { running: Running(child), address: listen.to_string(), folder }
     }
 
     /// The status and the JSON of an answer; none while nobody listens.
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(ANSWER_WITHIN))
-            .build()
-            .into();
-        let url = format!("{}{path}", self.url);
-        let answer = match (method, body) {
-            ("PUT", Some(body)) => agent.put(url).send_json(body),
-            _ => agent.get(url).call(),
-        };
-        let mut answer = answer.ok()?;
-        let status = answer.status().as_u16();
-        Some((status, answer.body_mut().read_json().unwrap_or(Value::Null)))
+        client::ask(&self.address, method, path, body, ANSWER_WITHIN)
     }
 
     fn put(&self, id: &str, wish: &Value) -> (u16, Value) {

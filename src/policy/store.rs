@@ -9,6 +9,7 @@ mod plan;
 mod remember;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,64 +17,11 @@ use lru::LruCache;
 
 use self::entry::{Entry, Seen};
 use self::fetch::{Fetch, Module, Waiter};
-pub use self::plan::{Counters, ModulePlan, Observation, StorePlan, Want};
+pub use self::plan::{Counters, ModulePlan, StorePlan, Want};
+pub use self::words::{Effect, Observation, Outcome, Token};
 use super::settle::{Aspect, Basis, PointValue, Verdict};
 use super::{Agenda, BusError, Freshness, GatewayId, Moment, Origin, Reading, Urgency};
 use crate::conbus::{Point, SerialNumber};
-
-/// A reader that waits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Token(u64);
-
-/// What becomes of a read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// The answer.
-    Now(Result<Reading, BusError>),
-    /// The answer follows as [`Effect::Answer`] with this token.
-    Later(Token),
-}
-
-/// What the owner of the store is to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Effect {
-    /// Read this datapoint of this module, then call [`Store::fetch_ended`].
-    Fetch {
-        /// Whose bus.
-        gateway: GatewayId,
-        /// Which module.
-        serial: SerialNumber,
-        /// Which of its datapoints.
-        aspect: Aspect,
-        /// How soon.
-        urgency: Urgency,
-    },
-    /// A reader joins the read of this datapoint: should it still wait to be written, it is more urgent now.
-    Hasten {
-        /// Whose bus.
-        gateway: GatewayId,
-        /// Which module.
-        serial: SerialNumber,
-        /// Which of its datapoints.
-        aspect: Aspect,
-        /// How soon.
-        urgency: Urgency,
-    },
-    /// Answer a reader.
-    Answer {
-        /// Which reader.
-        token: Token,
-        /// With what.
-        outcome: Result<Reading, BusError>,
-    },
-    /// An observation was accepted, or what is known is no longer trusted.
-    Changed {
-        /// Of which output.
-        point: Point,
-        /// What is known now.
-        reading: Reading,
-    },
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Due {

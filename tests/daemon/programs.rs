@@ -12,6 +12,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "client.rs"]
+mod client;
+
+pub(crate) use client::ask;
+
 pub(crate) const CONBUSD: &str = env!("CARGO_BIN_EXE_conbusd");
 
 /// How long a program may take to say that it listens; debug builds on a busy machine are slow.
@@ -157,14 +162,7 @@ impl Pair {
 
 /// Status and body of a GET.
 pub(crate) fn get(http: SocketAddr, path: &str) -> (u16, Value) {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(Duration::from_secs(10)))
-        .build()
-        .into();
-    let mut answer = agent.get(format!("http://{http}{path}")).call().unwrap();
-    let text = answer.body_mut().read_to_string().unwrap();
-    (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    ask(&http.to_string(), "GET", path, None, Duration::from_secs(10)).unwrap()
 }
 
 /// Tries until it holds, for ten seconds at most.

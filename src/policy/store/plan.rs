@@ -1,12 +1,12 @@
-//! What a store is built from, what it is told, what readers want, what it counts.
+//! What a store is built from, what readers want, what it counts.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::conbus::{Point, SerialNumber};
-use crate::policy::settle::{Basis, PointValue, Settle};
+use crate::conbus::SerialNumber;
+use crate::policy::settle::Settle;
 use crate::policy::{GatewayId, Moment};
 
 /// The settings of a store.
@@ -55,21 +55,6 @@ pub enum Want {
     Known,
     /// Observed no earlier than this.
     Since(Moment),
-}
-
-/// One observation of one output.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Observation {
-    /// Of which output.
-    pub point: Point,
-    /// What was observed.
-    pub value: PointValue,
-    /// On what it rests.
-    pub basis: Basis,
-    /// The counter of the connection.
-    pub seq: u64,
-    /// When it was heard.
-    pub at: Moment,
 }
 
 /// Totals since the start.

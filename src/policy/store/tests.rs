@@ -285,6 +285,13 @@ fn a_module_without_levels_is_not_asked_for_them_twice() {
     bench.fetches();
     bench.now(point(2, 0), Want::Any, 60_000);
     assert_eq!(bench.fetches(), [(2, Aspect::Switch)]);
+    bench.store.fetch_ended(
+        serial(2),
+        Aspect::Switch,
+        Err(BusError::TimedOut),
+        ms(60_900),
+        &mut bench.effects,
+    );
     bench.level(0, 40, 70_000, 70_050);
     bench.now(point(2, 0), Want::Any, 120_000);
     let both = [(2, Aspect::Switch), (2, Aspect::Level)];

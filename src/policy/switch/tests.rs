@@ -1,7 +1,7 @@
 //! Claims about wishes, confirmations and giving up.
 
 use super::*;
-use crate::conbus::OutputIndex;
+use crate::conbus::{OutputIndex, Point};
 
 fn ms(ms: u64) -> Moment {
     Moment::after_start(Duration::from_millis(ms))
