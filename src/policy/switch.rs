@@ -286,14 +286,13 @@ impl Switch {
         wish.acknowledged = false;
         let wanted = wish.wanted;
         let output = self.plan.point.output;
+        self.in_flight = Some(Flight { wanted, taken: false });
         if self.by_event
             && let Some(event) = self.event_for(wanted)
         {
-            self.in_flight = Some(Flight { wanted, taken: false });
             effects.push(Effect::Press(event));
             return;
         }
-        self.in_flight = Some(Flight { wanted, taken: false });
         effects.push(Effect::Send(match wanted.level {
             Some(level) => Command::SetLevel(output, level),
             None => Command::SetOutput(output, wanted.on),
