@@ -69,6 +69,12 @@ fn every_promise_is_kept_on_the_fixed_days() {
 }
 
 #[test]
+fn every_promise_is_kept_on_two_days_that_nobody_has_seen() {
+    let seed = fastrand::u64(..) >> 16;
+    all_kept([seed, seed + 1], minutes(10));
+}
+
+#[test]
 fn the_same_seed_is_the_same_day_to_the_last_telegram_and_answer() {
     let traces = |seed| {
         let days = [(); 2].map(|()| start(seed, minutes(10), &Knobs::default()));

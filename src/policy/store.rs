@@ -256,6 +256,7 @@ impl Store {
     ) -> bool {
         let Observation { point, value, at: now, .. } = *seen;
         let Some(module) = self.modules.get(&point.serial) else { return false };
+        let dimmable = module.plan.dimmable;
         let fresh_entry = Entry::new(&module.plan, module.unsupported[Aspect::Level as usize]);
         if self.entries.peek(&point).is_none() {
             let evicted = self.entries.push(point, fresh_entry);
@@ -285,7 +286,7 @@ impl Store {
                 if seen_at(entry.level.map(|seen| seen.at)) {
                     return false;
                 }
-                entry.levelled = true;
+                entry.levelled = dimmable;
                 entry.level = Some(Seen { value: level, at: stamp, origin, doubtful: false });
             }
         }

@@ -202,14 +202,13 @@ impl Switch {
         wish.acknowledged = false;
         let wanted = wish.wanted;
         let output = self.plan.point.output;
+        self.in_flight = Some(Flight { wanted, taken: false });
         if self.by_event
             && let Some(event) = self.event_for(wanted)
         {
-            self.in_flight = Some(Flight { wanted, taken: false });
             effects.push(Effect::Press(event));
             return;
         }
-        self.in_flight = Some(Flight { wanted, taken: false });
         effects.push(Effect::Send(match wanted.level {
             Some(level) => Command::SetLevel(output, level),
             None => Command::SetOutput(output, wanted.on),
@@ -356,11 +355,10 @@ impl Switch {
         effects.extend(wish.askers.into_iter().map(|waiting| Effect::Answer(waiting.asker, outcome)));
     }
 
-    /// The cache accepted an observation, or no longer trusts one.
+    /// The cache accepted an observation, or no longer trusts one. What was so before a restart is no news.
     pub fn observed(&mut self, reading: Reading, effects: &mut Vec<Effect>) {
         self.take_reading(reading);
         if reading.origin == Some(Origin::Snapshot) && self.wish.is_none() {
-            // What was so before a restart is shown to whoever looks, and is no news.
             self.told = Some(self.state().shown());
             return;
         }

@@ -84,10 +84,11 @@ mod tests {
     use super::super::keys::system_draw;
     use super::*;
 
-    /// Public examples of the vendor's own accessory kit: code, setup id, category.
+    /// Those of the public examples of the vendor's own accessory kit that are of unpaired accessories reached by IP.
     #[test]
     fn the_published_payloads_come_out() {
         assert_eq!(setup_uri("518-08-582", "7OSX", 7), "X-HM://0071WK4SM7OSX");
+        assert_eq!(setup_uri("000-00-000", "0000", 7), "X-HM://00711PP1C0000");
     }
 
     #[test]

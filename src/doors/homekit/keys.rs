@@ -2,8 +2,9 @@
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
+use curve25519_dalek::MontgomeryPoint;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
 use sha2::Sha512;
 use subtle::ConstantTimeEq;
 
@@ -24,11 +25,20 @@ pub(super) fn draw_bytes<const LENGTH: usize>(draw: Draw) -> [u8; LENGTH] {
 
 /// A key derived from a secret, told apart from others by salt and purpose.
 pub(super) fn derive(secret: &[u8], salt: &str, purpose: &str) -> [u8; 32] {
+    // HKDF (RFC 5869): one block of SHA-512 is more than a key needs.
+    let extracted = authenticate(salt.as_bytes(), &[secret]);
+    let expanded = authenticate(&extracted, &[purpose.as_bytes(), &[1]]);
     let mut key = [0; 32];
-    Hkdf::<Sha512>::new(Some(salt.as_bytes()), secret)
-        .expand(purpose.as_bytes(), &mut key)
-        .expect("32 bytes are less than what can be derived");
+    key.copy_from_slice(&expanded[..32]);
     key
+}
+
+fn authenticate(key: &[u8], parts: &[&[u8]]) -> [u8; 64] {
+    let mut hmac = Hmac::<Sha512>::new_from_slice(key).expect("a key may have any length");
+    for part in parts {
+        hmac.update(part);
+    }
+    hmac.finalize().into_bytes().into()
 }
 
 /// Seals one message of a pairing; each message has its label, used once with its key.
@@ -51,12 +61,12 @@ fn labelled(label: [u8; 8]) -> Nonce {
 
 /// The public half of an exchange of keys.
 pub(super) fn exchange_public(secret: [u8; 32]) -> [u8; 32] {
-    x25519_dalek::x25519(secret, x25519_dalek::X25519_BASEPOINT_BYTES)
+    MontgomeryPoint::mul_base_clamped(secret).to_bytes()
 }
 
 /// What two sides of an exchange share; `None` for a key that would share the same with everybody.
 pub(super) fn exchange(secret: [u8; 32], theirs: [u8; 32]) -> Option<[u8; 32]> {
-    let shared = x25519_dalek::x25519(secret, theirs);
+    let shared = MontgomeryPoint(theirs).mul_clamped(secret).to_bytes();
     (!bool::from(shared.ct_eq(&[0; 32]))).then_some(shared)
 }
 
@@ -115,6 +125,16 @@ mod tests {
         one[0] = 1;
         assert_eq!(exchange([7; 32], one), None);
         assert_eq!(exchange([7; 32], exchange_public([9; 32])), exchange([9; 32], exchange_public([7; 32])));
+    }
+
+    /// As the Python package `cryptography` computes it.
+    #[test]
+    fn derived_keys_are_those_of_others() {
+        let key = derive(&[0x0B; 22], "salt", "purpose");
+        assert_eq!(
+            super::super::bytes_as_hex::hex(&key),
+            "0f1fcac695f84e16e607bb1c635d0770643c8d87f53d71b4a300a966307062e4"
+        );
     }
 
     #[test]
