@@ -3,7 +3,7 @@
 //! Owns its sockets, its pairings and the numbers by which controllers know the accessories. It knows accessories
 //! and asks them; it knows nothing of datapoints. No request waits for the bus, but the first read of a value that
 //! was never known. Words of the protocol that the rest of the house has other words for: an accessory is a
-//! [`model`] `Member`, a service a `Unit`, the setup code the config's `pin`.
+//! `model::Member`, a service a `Unit`, the setup code the config's `pin`.
 //!
 //! | file | what it does |
 //! |---|---|
