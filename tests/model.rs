@@ -2,6 +2,7 @@
 //! lacks a part of it is refuted. The judge is the one that the cache uses.
 
 #![allow(clippy::unwrap_used, reason = "a failed test is the only reader")]
+#![allow(clippy::print_stdout, reason = "the figures of a check, for whoever asks with --nocapture")]
 #![allow(missing_docs, reason = "tests are named, not documented")]
 
 #[path = "model/bus.rs"]

@@ -5,6 +5,7 @@
 //! `SIMULATION_RUNS=200 SIMULATION_MINUTES=1440 cargo test --release --test simulation soak -- --ignored --nocapture`.
 
 #![allow(clippy::unwrap_used, reason = "a failed test is the only reader")]
+#![allow(clippy::print_stdout, reason = "the figures of a run, for whoever asks with --nocapture")]
 #![allow(missing_docs, reason = "tests are named, not documented")]
 
 #[path = "simulation/court.rs"]

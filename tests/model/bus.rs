@@ -212,7 +212,7 @@ impl World {
             state.guard.judge(&self.rule(), Aspect::Switch, asked, now, agrees)
         };
         match verdict {
-            Verdict::Settled { not_before } => self.believe(state, version, not_before),
+            Verdict::Settled { not_before } => Self::believe(state, version, not_before),
             Verdict::Unsettled if self.without != Without::Refencing => {
                 state.guard.refused(asked, state.seq, now);
             }
@@ -224,7 +224,7 @@ impl World {
     }
 
     /// A reply enters the cache, unless something with a younger stamp is there.
-    fn believe(&self, state: &mut State, version: u8, not_before: Moment) {
+    fn believe(state: &mut State, version: u8, not_before: Moment) {
         let stamp = not_before.since(moment(0)).as_millis() as u8;
         if state.cached.is_some_and(|(_, cached)| cached > stamp) {
             return;
@@ -245,7 +245,7 @@ impl World {
         state.shown = shown;
     }
 
-    fn event(&self, state: &mut State) {
+    fn event(state: &mut State) {
         state.seq += 1;
         let (Told::Report { version, .. } | Told::Acknowledged { version, .. }) = state.told[0];
         state.guard.raise(state.seq, moment(state.now));
@@ -410,7 +410,7 @@ impl Model for World {
                 self.hear(&mut next, heard.version);
             }
             Action::Lose(place) => drop(next.flying.remove(place)),
-            Action::Event => self.event(&mut next),
+            Action::Event => Self::event(&mut next),
             Action::OtherMaster { heard } => {
                 left.foreign -= 1;
                 self.ask(&mut next, false, heard);

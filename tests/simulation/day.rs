@@ -115,7 +115,7 @@ impl Day {
             self.mood_until = now + Duration::from_millis(self.chance.u64(5_000..120_000));
         }
         self.weather.turn(&self.house.line, &mut self.chance);
-        self.act().await;
+        self.act();
         if now >= self.inspected + Duration::from_secs(60) {
             self.inspected = now;
             self.house.inspect().await;
@@ -133,7 +133,7 @@ impl Day {
         tokio::time::sleep(until.saturating_sub(self.house.line.now()).max(Duration::from_millis(1))).await;
     }
 
-    async fn act(&mut self) {
+    fn act(&mut self) {
         let (house, weather, chance) = (&self.house, &self.weather, &mut self.chance);
         let index = chance.usize(0..house.lamps.len());
         let lamp = house.lamps[index];
@@ -154,9 +154,7 @@ impl Day {
             88 => house.garbage(chance),
             89..92 => house.press(chance),
             92 => house.stranger(chance),
-            93 => {
-                house.line.emulator.with(|emulated, now| emulated.set_auto_report(now, serial, chance.bool()))
-            }
+            93 => house.toggle_reports(serial, chance),
             _ => {
                 house.read(index, Want::Since(moment()));
                 house.read(index, Want::Since(moment()));

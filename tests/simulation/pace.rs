@@ -44,7 +44,7 @@ impl Pace {
             self.flight = None;
         }
         if now < self.free_at {
-            let early = self.free_at - now;
+            let early = self.free_at.saturating_sub(now);
             court.broken(Promise::Pacing, now, || format!("{telegram} came {early:?} too soon"));
         }
         match telegram {
@@ -76,11 +76,10 @@ impl Pace {
 fn answers(reply: &Reply, waited: &System) -> bool {
     reply.serial == waited.serial
         && match (waited.reads(), reply.function) {
-            (_, Function::NAK) => true,
+            (_, Function::NAK) | (None, Function::ACK) => true,
             (Some(asked), Function::READ_DATAPOINT) => {
                 reply.datapoint().is_some_and(|(told, _)| told == asked)
             }
-            (None, Function::ACK) => true,
             (None, function) => function == waited.function,
             (Some(_), _) => false,
         }

@@ -36,7 +36,7 @@ impl House {
             let mut court = court.borrow_mut();
             if now > asked + READ_WITHIN {
                 court.broken(Promise::Deadline, now, || {
-                    format!("a read of {:?} took {:?}", lamp.point, now - asked)
+                    format!("a read of {:?} took {:?}", lamp.point, now.saturating_sub(asked))
                 });
             }
             match answer {
@@ -62,7 +62,7 @@ impl House {
             let mut court = court.borrow_mut();
             if now > asked + READ_WITHIN {
                 court.broken(Promise::Deadline, now, || {
-                    format!("a read of {:?} took {:?}", lamp.point, now - asked)
+                    format!("a read of {:?} took {:?}", lamp.point, now.saturating_sub(asked))
                 });
             }
             match answer {
@@ -95,7 +95,7 @@ impl House {
             let mut court = court.borrow_mut();
             court.trace((now, answer.is_ok()));
             if now > asked + WRITE_WITHIN {
-                let what = format!("a command for {:?} took {:?}", lamp.point, now - asked);
+                let what = format!("a command for {:?} took {:?}", lamp.point, now.saturating_sub(asked));
                 court.broken(Promise::Deadline, now, || what);
             }
             // A newer wish may have taken its place: what is reported done is what is shown.
@@ -194,6 +194,12 @@ impl House {
     pub(crate) fn press(&self, chance: &mut Rng) {
         let source = EventSource::parse_stem(&format!("E14L{:02}I{:02}", chance.u8(40..60), chance.u8(0..5)));
         self.line.emulator.press(source.unwrap(), Duration::from_millis(chance.u64(40..300)));
+    }
+
+    /// Somebody changes with another tool whether a module reports by itself.
+    pub(crate) fn toggle_reports(&self, serial: SerialNumber, chance: &mut Rng) {
+        let reports = chance.bool();
+        self.line.emulator.with(|house, now| house.set_auto_report(now, serial, reports));
     }
 
     /// A report of a module that is not configured.

@@ -88,14 +88,12 @@ impl Weather {
         let kind = match chance.u8(0..16) {
             0 | 1 => FaultKind::LostReply,
             2 => FaultKind::LostReport,
-            3 | 4 if late_replies => FaultKind::LateReply(late),
-            6 if late_replies => FaultKind::ReorderedReply,
-            3 | 4 | 6 => FaultKind::Doubled,
+            3 | 4 | 9..=11 if late_replies => FaultKind::LateReply(late),
+            3 | 4 | 6 | 9 | 10 if !late_replies => FaultKind::Doubled,
             5 => FaultKind::LateReport(Duration::from_millis(chance.u64(50..REPORT_LATE_MAX_MS))),
+            6 => FaultKind::ReorderedReply,
             7 => FaultKind::BadChecksum,
             8 => FaultKind::Truncated,
-            9..=11 if late_replies => FaultKind::LateReply(late),
-            9 | 10 => FaultKind::Doubled,
             11 => FaultKind::Refusal,
             12 => FaultKind::Silence,
             _ => {
