@@ -65,6 +65,8 @@ fn resets_in_the_middle_of_frames_lose_no_truth() {
 #[test]
 fn single_bytes_and_noise_on_the_wire_make_no_difference() {
     let mut pair = Pair::start();
+    // Connected is what the daemon says; noise before the house has taken the connection would reach nobody.
+    eventually("known", || pair.get("/api/accessories/m1o3").1["freshness"] == "fresh");
     pair.order(r#"{"do":"segments","bytes":1}"#);
     pair.order(r#"{"do":"noise","bytes":"<R00<E07\u0000>>><"}"#);
     pair.turn(1, 3, true);

@@ -1,5 +1,6 @@
 //! Claims about what is known, how far it can be trusted, and what is asked for.
 
+mod histories;
 mod restarts;
 
 mod histories;

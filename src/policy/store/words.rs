@@ -20,7 +20,7 @@ pub enum Outcome {
 /// What the owner of the store is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// Read this datapoint of this module, then call [`Store::fetch_ended`].
+    /// Read this datapoint of this module, then call [`Store::fetch_ended`](super::Store::fetch_ended).
     Fetch {
         /// Whose bus.
         gateway: GatewayId,

@@ -73,11 +73,11 @@ pub struct Asker(pub(super) u64);
 /// What the owner of the policy is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// Send this command, then call [`Switch::taken`] and [`Switch::sent`].
+    /// Send this command, then call [`Switch::taken`](super::Switch::taken) and [`Switch::sent`](super::Switch::sent).
     Send(Command),
-    /// Press and release this input, then call [`Switch::taken`] and [`Switch::sent`].
+    /// Press and release this input, then call [`Switch::taken`](super::Switch::taken) and [`Switch::sent`](super::Switch::sent).
     Press(EventSource),
-    /// Read the output, observed no earlier than this, for a confirmation; then call [`Switch::verified`].
+    /// Read the output, observed no earlier than this, for a confirmation; then call [`Switch::verified`](super::Switch::verified).
     Verify(Moment),
     /// Read the output again; nobody waits.
     Reread,

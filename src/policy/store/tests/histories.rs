@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 //! Any history against a plain list of everything that was ever observed.
+=======
+//! Claims about every history: properties of random ones.
+>>>>>>> state
 
 use proptest::prelude::*;
 
