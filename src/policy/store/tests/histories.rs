@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Any history against a plain list of everything that was ever observed.
-=======
 //! Claims about every history: properties of random ones.
->>>>>>> state
 
 use proptest::prelude::*;
 
