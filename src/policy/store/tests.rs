@@ -3,8 +3,6 @@
 mod histories;
 mod restarts;
 
-mod histories;
-
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
