@@ -186,18 +186,29 @@ pub async fn listen(address: &str, what: &'static str) -> Result<TcpListener, Ru
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    /// Would end the process without a drain if nobody listened.
+    hang_up: tokio::signal::unix::Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
     async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            biased;
-            _ = self.terminate.recv() => "TERM",
-            _ = self.interrupt.recv() => "INT",
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.terminate.recv() => return "TERM",
+                _ = self.interrupt.recv() => return "INT",
+                _ = self.hang_up.recv() => {
+                    warn!(target: "app", "the config is read at the start only: restart to apply it signal=HUP");
+                }
+            }
         }
     }
 }
