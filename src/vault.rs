@@ -80,7 +80,8 @@ impl Vault for FileVault {
     }
 }
 
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+/// What is in a file; `None` where there is none.
+pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

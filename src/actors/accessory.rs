@@ -11,7 +11,8 @@ use std::time::Duration;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::fut::ActorFuture;
 use actix::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Response, ResponseActFuture, WrapFuture,
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Response, ResponseActFuture,
+    WrapFuture,
 };
 use log::{debug, info};
 use pin_project_lite::pin_project;
@@ -23,7 +24,7 @@ use super::events::{
     AccessoryChanged, AccessoryId, Drain, Exchange, GetState, Identify, Invalidate, MarkActive, Name,
     Observe, PointChanged, Read, SetTarget,
 };
-use super::{Alarm, Asked, Outlet, ask, end, now, tell};
+use super::{Alarm, Asked, Outlet, ask, now, tell};
 use crate::conbus::{Edge, Event, EventBus, EventSource, System, Telegram};
 use crate::policy::outbox::Delivered;
 use crate::policy::store::Want;
@@ -371,7 +372,7 @@ impl Handler<Drain> for Accessory {
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
         self.switch.drain(&mut self.effects);
         self.perform(ctx);
-        end::<Self>(ctx);
+        ctx.stop();
         Ok(())
     }
 }

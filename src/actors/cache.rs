@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Response, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Response, WrapFuture,
+};
 use log::debug;
 use tokio::sync::oneshot;
 
@@ -16,7 +18,7 @@ use super::events::{
     CaptureOutputs, Drain, Exchange, Invalidate, LinkChanged, LinkState, NewsLost, Observe, PointChanged,
     PointCommanded, PointDoubtful, PointObserved, Read, Refresh,
 };
-use super::{Alarm, Outlet, ask, end, now, tell};
+use super::{Alarm, Outlet, ask, now, tell};
 use crate::conbus::{Point, SerialNumber, System};
 use crate::policy::outbox::Delivered;
 use crate::policy::settle::Aspect;
@@ -267,7 +269,7 @@ impl Handler<Drain> for Cache {
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
         self.store.drain(&mut self.effects);
         self.perform(ctx);
-        end::<Self>(ctx);
+        ctx.stop();
         Ok(())
     }
 }

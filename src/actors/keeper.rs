@@ -6,13 +6,15 @@
 use std::future::Future;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture,
+};
 use log::{debug, info, warn};
 
 use super::cache::Cache;
 use super::events::{CaptureOutputs, CaptureUse, Drain, Observe};
 use super::poller::Poller;
-use super::{Alarm, ask, end, now};
+use super::{Alarm, ask, now};
 use crate::policy::{BusError, Keeping, KeepingPlan, Remark, Snapshot};
 use crate::vault::Vault;
 
@@ -143,7 +145,7 @@ impl Handler<Drain> for Keeper {
         });
         Box::pin(written.map(|written, this: &mut Self, ctx| {
             this.note(written);
-            end::<Self>(ctx);
+            ctx.stop();
             Ok(())
         }))
     }

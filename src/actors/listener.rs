@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, ActorContext, Context, Handler};
 use log::{debug, info, warn};
 
 use super::events::{
@@ -14,7 +14,7 @@ use super::events::{
     NewsLost, Observe, PointCommanded, PointDoubtful, PointObserved, StormChanged, StormPhase,
     TelegramReceived, TelegramSeen, TelegramSent,
 };
-use super::{Alarm, Outlet, end, now, tell};
+use super::{Alarm, Outlet, now, tell};
 use crate::conbus::Telegram;
 use crate::policy::interpret::{Attribution, Fact, Installed, Interpreter};
 use crate::policy::store::Observation;
@@ -291,7 +291,7 @@ impl Handler<Drain> for Listener {
     type Result = Result<(), BusError>;
 
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
-        end::<Self>(ctx);
+        ctx.stop();
         Ok(())
     }
 }

@@ -17,9 +17,7 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use actix::dev::{Request, ToEnvelope};
-use actix::{
-    Actor, ActorContext, Addr, AsyncContext, Handler, MailboxError, Message, Recipient, SpawnHandle,
-};
+use actix::{Actor, Addr, AsyncContext, Handler, MailboxError, Message, Recipient, SpawnHandle};
 use pin_project_lite::pin_project;
 
 use crate::policy::{BusError, Moment};
@@ -165,13 +163,4 @@ impl Alarm {
     fn forget(&mut self) {
         self.armed = None;
     }
-}
-
-/// Ends an actor for good, as the last step of a drain.
-fn end<A>(ctx: &mut A::Context)
-where
-    A: Actor,
-    A::Context: ActorContext,
-{
-    ctx.stop();
 }

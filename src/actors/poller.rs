@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
 use log::{debug, info, warn};
 
 use super::connection::Connection;
@@ -14,7 +14,7 @@ use super::events::{
     ButtonPressed, CaptureUse, Drain, Exchange, LinkChanged, LinkState, MarkActive, ModuleObserved, NewsLost,
     Observe, Refresh, StartPolling, StopPolling, StormChanged, StormPhase,
 };
-use super::{Alarm, Outlet, ask, end, now, tell};
+use super::{Alarm, Outlet, ask, now, tell};
 use crate::conbus::{Datapoint, OutputIndex, Point, SerialNumber, System};
 use crate::policy::interpret::ModuleNews;
 use crate::policy::{
@@ -330,7 +330,7 @@ impl Handler<Drain> for Poller {
 
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
         self.schedule.pause();
-        end::<Self>(ctx);
+        ctx.stop();
         Ok(())
     }
 }

@@ -165,6 +165,15 @@ pub enum Command {
     SetLevel(OutputIndex, Percent),
 }
 
+impl Command {
+    /// Which output it changes.
+    pub fn output(self) -> OutputIndex {
+        match self {
+            Self::SetOutput(output, _) | Self::SetLevel(output, _) => output,
+        }
+    }
+}
+
 impl System {
     fn new(serial: SerialNumber, function: Function, data: impl Into<Vec<u8>>) -> Self {
         Self { serial, function, data: data.into().into_boxed_slice() }

@@ -211,7 +211,7 @@ impl Interpreter {
     fn system(&mut self, system: &System, asked: Asked, ours: bool, facts: &mut Vec<Fact>) {
         if let Some(datapoint) = system.reads() {
             if !ours {
-                self.open.retain(|query| query.ours || asked.at.since(query.asked.at) < FOREIGN_QUERY_LIFE);
+                self.forget_foreign(asked.at);
                 if self.open.len() >= FOREIGN_QUERIES_MAX {
                     return;
                 }
@@ -221,9 +221,7 @@ impl Interpreter {
                 self.newest.insert((system.serial, datapoint), asked);
             }
         } else if let Some(command) = system.commands() {
-            let (crate::conbus::Command::SetOutput(output, _) | crate::conbus::Command::SetLevel(output, _)) =
-                command;
-            let point = Point { serial: system.serial, output };
+            let point = Point { serial: system.serial, output: command.output() };
             if let Some(known) = self.modules.get_mut(&system.serial) {
                 known.commanded = Some(point);
                 facts.push(Fact::Commanded { point, seq: asked.seq, at: asked.at });
@@ -268,7 +266,7 @@ impl Interpreter {
 
     /// Finds the only query that this reply can belong to.
     fn attribute(&mut self, serial: SerialNumber, datapoint: Datapoint, at: Moment) -> Option<Asked> {
-        self.open.retain(|query| query.ours || at.since(query.asked.at) < FOREIGN_QUERY_LIFE);
+        self.forget_foreign(at);
         if self.attribution == Attribution::Newest {
             self.open.retain(|query| (query.serial, query.datapoint) != (serial, datapoint));
             return self.newest.get(&(serial, datapoint)).copied();
@@ -278,6 +276,11 @@ impl Interpreter {
         let place = self.open.iter().position(matches)?;
         let query = self.open.remove(place);
         (count == 1 && query.ours).then_some(query.asked)
+    }
+
+    /// Queries of other masters that nobody answered in time count no longer.
+    fn forget_foreign(&mut self, now: Moment) {
+        self.open.retain(|query| query.ours || now.since(query.asked.at) < FOREIGN_QUERY_LIFE);
     }
 
     fn has(&self, serial: SerialNumber, output: OutputIndex) -> bool {

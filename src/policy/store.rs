@@ -30,13 +30,23 @@ enum Due {
     Expiry(Point),
 }
 
+/// Which links are up, by gateway.
+#[derive(Debug)]
+struct Links(Vec<bool>);
+
+impl Links {
+    fn is_up(&self, gateway: GatewayId) -> bool {
+        self.0.get(usize::from(gateway.0)).copied().unwrap_or(false)
+    }
+}
+
 /// The state of every output of the configured modules.
 #[derive(Debug)]
 pub struct Store {
     plan: StorePlan,
     entries: LruCache<Point, Entry>,
     modules: HashMap<SerialNumber, Module>,
-    links: Vec<bool>,
+    links: Links,
     waiters: BTreeMap<Token, Waiter>,
     agenda: Agenda<Due>,
     next_token: u64,
@@ -54,7 +64,7 @@ impl Store {
         Self {
             entries: LruCache::new(plan.max_entries),
             modules,
-            links: vec![false; gateways],
+            links: Links(vec![false; gateways]),
             waiters: BTreeMap::new(),
             agenda: Agenda::default(),
             next_token: 0,
@@ -95,7 +105,7 @@ impl Store {
     }
 
     fn link_up(&self, gateway: GatewayId) -> bool {
-        self.links.get(usize::from(gateway.0)).copied().unwrap_or(false)
+        self.links.is_up(gateway)
     }
 
     fn reading_of(&self, entry: &Entry, now: Moment) -> Reading {
@@ -111,10 +121,8 @@ impl Store {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) -> Outcome {
-        let links = &self.links;
         if let Some(entry) = self.entries.get(&point) {
-            let link_up = links.get(usize::from(entry.gateway.0)).copied().unwrap_or(false);
-            let reading = entry.reading(link_up, self.plan.ttl, now);
+            let reading = entry.reading(self.links.is_up(entry.gateway), self.plan.ttl, now);
             if reading.freshness == Freshness::Fresh && self.plan.enabled && entry.satisfies(want) {
                 self.counters.hits += 1;
                 return Outcome::Now(Ok(reading));
@@ -369,7 +377,7 @@ impl Store {
                 self.distrust(point, now, effects);
             }
         }
-        if let Some(link) = self.links.get_mut(usize::from(gateway.0)) {
+        if let Some(link) = self.links.0.get_mut(usize::from(gateway.0)) {
             *link = up;
         }
         if up {

@@ -1,11 +1,13 @@
 //! Who uses the house: readers through the daemon, hands at the walls, other masters on the bus.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use conbusd::actors::events::{GetState, Read, SetTarget};
 use conbusd::actors::{ask, now as moment};
 use conbusd::conbus::{
-    Bitmap, Command, Datapoint, Event, EventSource, Function, Levels, Percent, Reply, SerialNumber, System,
+    Bitmap, Command, Datapoint, Event, EventSource, Function, Levels, Percent, Point, Reply, SerialNumber,
+    System,
 };
 use conbusd::policy::store::Want;
 use conbusd::policy::switch::{Target, Until};
@@ -34,11 +36,7 @@ impl House {
             let answer = answer.await;
             let now = line.now();
             let mut court = court.borrow_mut();
-            if now > asked + READ_WITHIN {
-                court.broken(Promise::Deadline, now, || {
-                    format!("a read of {:?} took {:?}", lamp.point, now.saturating_sub(asked))
-                });
-            }
+            judge_deadline(&mut court, ("a read of", lamp.point), asked..now, READ_WITHIN);
             match answer {
                 Ok(state) => {
                     let shown = shown(lamp, &state);
@@ -60,11 +58,7 @@ impl House {
             let answer = answer.await;
             let now = line.now();
             let mut court = court.borrow_mut();
-            if now > asked + READ_WITHIN {
-                court.broken(Promise::Deadline, now, || {
-                    format!("a read of {:?} took {:?}", lamp.point, now.saturating_sub(asked))
-                });
-            }
+            judge_deadline(&mut court, ("a read of", lamp.point), asked..now, READ_WITHIN);
             match answer {
                 Ok(reading) => {
                     let shown = Shown {
@@ -94,10 +88,7 @@ impl House {
             let now = line.now();
             let mut court = court.borrow_mut();
             court.trace((now, answer.is_ok()));
-            if now > asked + WRITE_WITHIN {
-                let what = format!("a command for {:?} took {:?}", lamp.point, now.saturating_sub(asked));
-                court.broken(Promise::Deadline, now, || what);
-            }
+            judge_deadline(&mut court, ("a command for", lamp.point), asked..now, WRITE_WITHIN);
             // A newer wish may have taken its place: what is reported done is what is shown.
             if let Ok(state) = answer
                 && until == Until::Confirmed
@@ -259,6 +250,20 @@ impl House {
         let well = matches!(&answer, Ok(state) if state.freshness == Freshness::Fresh
             && state.on == Some(on) && (!lamp.dims || state.brightness == Some(level)));
         if well { Ok(()) } else { Err(format!("{:?} is at {level} and shown as {answer:?}", lamp.point)) }
+    }
+}
+
+/// Judges how long an answer took; `what` names the question and its output.
+fn judge_deadline(
+    court: &mut crate::court::Court,
+    (what, point): (&str, Point),
+    took: Range<Duration>,
+    within: Duration,
+) {
+    if took.end > took.start + within {
+        court.broken(Promise::Deadline, took.end, || {
+            format!("{what} {point:?} took {:?}", took.end.saturating_sub(took.start))
+        });
     }
 }
 

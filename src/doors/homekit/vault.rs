@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::vault::read;
 pub(super) use crate::vault::replace;
 
 /// How many saves may wait: each belongs to a request, and a session has one at a time.
@@ -25,11 +26,7 @@ pub(super) struct FileVault(pub(super) PathBuf);
 
 impl Vault for FileVault {
     fn load(&self) -> io::Result<Option<Vec<u8>>> {
-        match std::fs::read(&self.0) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        read(&self.0)
     }
 
     fn save(&self, text: Vec<u8>) -> LocalBoxFuture<'static, io::Result<()>> {

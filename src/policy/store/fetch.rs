@@ -215,7 +215,7 @@ impl Store {
     ) {
         let Some(module) = self.modules.get_mut(&serial) else { return };
         let gateway = module.plan.gateway;
-        let up = self.links.get(usize::from(gateway.0)).copied().unwrap_or(false);
+        let up = self.links.is_up(gateway);
         let fetch = &mut module.fetches[aspect as usize];
         match fetch.phase {
             Phase::Waiting if up => {
