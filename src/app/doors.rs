@@ -11,7 +11,9 @@ use super::run::{RunError, listen, read_token};
 use super::{App, Audience};
 use crate::config::Config;
 use crate::doors::homekit;
-use crate::doors::http::{self, AccessoryCard, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use crate::doors::http::{
+    self, AccessoryCard, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Token,
+};
 
 /// How long requests that are being answered may take when the daemon stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -65,14 +67,15 @@ impl Doors {
             audience.links.push(http.hub.clone().recipient());
             audience.telegrams.push(http.hub.clone().recipient());
         }
-        audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone()));
+        audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().recipient()));
         audience
     }
 
     /// Lets clients in.
     pub(super) fn serve(self, config: &Config, app: &App) -> OpenDoors {
         let http = self.http.map(|http| {
-            let house = house(config, app, &http.hub);
+            let mut house = house(config, app, &http.hub);
+            house.measured.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().into()));
             http::serve(http.plan, http.listener, house, http.feed)
         });
         OpenDoors { http, homekit: self.homekit.map(|homekit| homekit.serve(app)) }
@@ -105,7 +108,17 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         poller: app.poller.clone().into(),
         hub: hub.clone().into(),
         keeper: app.keeper.clone().map(Into::into),
+        measured: measured(app, hub),
     }
+}
+
+fn measured(app: &App, hub: &Addr<Hub>) -> Vec<Measured> {
+    let mut measured = vec![app.cache.clone().into(), app.poller.clone().into(), hub.clone().into()];
+    measured.extend(app.connections.iter().cloned().map(Measured::from));
+    measured.extend(app.listeners.iter().cloned().map(Measured::from));
+    measured.extend(app.accessories.iter().cloned().map(Measured::from));
+    measured.extend(app.keeper.iter().cloned().map(Measured::from));
+    measured
 }
 
 impl OpenDoors {

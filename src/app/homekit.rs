@@ -4,13 +4,13 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use actix::{Actor, Recipient};
+use actix::{Actor, Addr};
 use log::info;
 
 use super::App;
 use super::run::{RunError, claim};
 use crate::actors::ask;
-use crate::actors::events::{AccessoryChanged, Observe};
+use crate::actors::events::Observe;
 use crate::config::Config;
 use crate::doors::homekit::{self, Door, HomeKitPlan, LampPlan, OpenError, SetupCode};
 
@@ -51,7 +51,7 @@ fn plan(config: &Config, section: &crate::config::HomeKit) -> HomeKitPlan {
 pub(super) struct HomeKitBefore {
     door: Door,
     /// Hears what accessories show.
-    pub(super) hub: Recipient<AccessoryChanged>,
+    pub(super) hub: Addr<homekit::Hub>,
 }
 
 impl HomeKitBefore {
@@ -59,7 +59,7 @@ impl HomeKitBefore {
     pub(super) async fn open(config: &Config) -> Result<Option<Self>, RunError> {
         let Some(section) = &config.homekit else { return Ok(None) };
         let door = Door::prepare(plan(config, section)).await?;
-        let hub = door.hub().start().recipient();
+        let hub = door.hub().start();
         Ok(Some(Self { door, hub }))
     }
 

@@ -11,7 +11,9 @@ use conbusd::actors::Outlet;
 use conbusd::actors::events::AccessoryChanged;
 use conbusd::app::{App, Audience, assemble};
 use conbusd::config;
-use conbusd::doors::http::{self, AccessoryCard, Door, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use conbusd::doors::http::{
+    self, AccessoryCard, Door, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Token,
+};
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use conbusd::transport::{BusStream, Dial, Dialled};
 use serde_json::Value;
@@ -146,6 +148,7 @@ impl Plan {
             poller: app.poller.clone().into(),
             hub: hub.clone().into(),
             keeper: None,
+            measured: measured(&app, &hub),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -165,6 +168,15 @@ impl Plan {
             pass(10).await;
         }
     }
+}
+
+fn measured(app: &App, hub: &Addr<Hub>) -> Vec<Measured> {
+    let mut measured: Vec<Measured> =
+        vec![app.cache.clone().into(), app.poller.clone().into(), hub.clone().into()];
+    measured.extend(app.connections.iter().cloned().map(Measured::from));
+    measured.extend(app.listeners.iter().cloned().map(Measured::from));
+    measured.extend(app.accessories.iter().cloned().map(Measured::from));
+    measured
 }
 
 impl Home {

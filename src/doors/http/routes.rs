@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::events::Follower;
+use super::figures::figures;
 use super::gate::ALIVE;
 use super::hub::Feed;
 use super::json::{self, AccessoryObject, Face};
@@ -40,7 +41,7 @@ const READ_WITHIN: Duration = Duration::from_millis(3050);
 const WRITE_WITHIN: Duration = Duration::from_millis(4990);
 
 /// An actor that tells nothing of itself for this long is busy.
-const OBSERVE_WITHIN: Duration = Duration::from_millis(200);
+pub(super) const OBSERVE_WITHIN: Duration = Duration::from_millis(200);
 
 /// The largest wish.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -161,6 +162,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/api/events", get(follow))
         .route(ALIVE, get(async || text(StatusCode::OK, "alive\n".into())))
         .route("/readyz", get(ready))
+        .route("/metrics", get(figures))
         .fallback(async |uri: Uri| Fault::unknown_path(uri.path()))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             Fault::wrong_method(method.as_str(), uri.path())
@@ -320,7 +322,7 @@ fn text(status: StatusCode, lines: String) -> Response {
     reply(status, "text/plain; charset=utf-8", lines.into())
 }
 
-fn reply(status: StatusCode, content_type: &'static str, body: Body) -> Response {
+pub(super) fn reply(status: StatusCode, content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
