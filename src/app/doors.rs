@@ -11,9 +11,7 @@ use super::run::{RunError, listen, read_token};
 use super::{App, Audience};
 use crate::config::Config;
 use crate::doors::homekit;
-use crate::doors::http::{
-    self, AccessoryCard, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Token,
-};
+use crate::doors::http::{self, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Token};
 
 /// How long requests that are being answered may take when the daemon stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -75,6 +73,7 @@ impl Doors {
     pub(super) fn serve(self, config: &Config, app: &App) -> OpenDoors {
         let http = self.http.map(|http| {
             let mut house = house(config, app, &http.hub);
+            house.measured.push(http.hub.clone().into());
             house.measured.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().into()));
             http::serve(http.plan, http.listener, house, http.feed)
         });
@@ -83,19 +82,9 @@ impl Doors {
 }
 
 fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
-    let cards = config.accessories.iter().zip(&app.accessories);
     let gateways = config.gateways.iter().zip(&app.connections).zip(&app.listeners);
     House {
-        accessories: cards
-            .map(|(accessory, addr)| AccessoryCard {
-                id: accessory.id.clone(),
-                name: accessory.name.clone(),
-                room: accessory.room.clone(),
-                kind: accessory.kind,
-                point: accessory.point,
-                addr: addr.clone(),
-            })
-            .collect(),
+        roll: app.roll(),
         gateways: gateways
             .map(|((gateway, connection), listener)| GatewayCard {
                 id: gateway.id.clone(),
@@ -108,17 +97,19 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         poller: app.poller.clone().into(),
         hub: hub.clone().into(),
         keeper: app.keeper.clone().map(Into::into),
-        measured: measured(app, hub),
+        measured: app.measured(),
     }
 }
 
-fn measured(app: &App, hub: &Addr<Hub>) -> Vec<Measured> {
-    let mut measured = vec![app.cache.clone().into(), app.poller.clone().into(), hub.clone().into()];
-    measured.extend(app.connections.iter().cloned().map(Measured::from));
-    measured.extend(app.listeners.iter().cloned().map(Measured::from));
-    measured.extend(app.accessories.iter().cloned().map(Measured::from));
-    measured.extend(app.keeper.iter().cloned().map(Measured::from));
-    measured
+impl App {
+    /// Everybody who counts and measures, but the accessories, which are found on the roll, and the doors.
+    pub fn measured(&self) -> Vec<Measured> {
+        let mut measured = vec![self.cache.clone().into(), self.poller.clone().into()];
+        measured.extend(self.connections.iter().cloned().map(Measured::from));
+        measured.extend(self.listeners.iter().cloned().map(Measured::from));
+        measured.extend(self.keeper.iter().cloned().map(Measured::from));
+        measured
+    }
 }
 
 impl OpenDoors {

@@ -11,9 +11,7 @@ use conbusd::actors::Outlet;
 use conbusd::actors::events::AccessoryChanged;
 use conbusd::app::{App, Audience, assemble};
 use conbusd::config;
-use conbusd::doors::http::{
-    self, AccessoryCard, Door, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Token,
-};
+use conbusd::doors::http::{self, Door, GatewayCard, House, HttpPlan, Hub, Limits, Token};
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use conbusd::transport::{BusStream, Dial, Dialled};
 use serde_json::Value;
@@ -128,16 +126,8 @@ impl Plan {
             buttons: vec![],
         };
         let app = assemble(&config, vec![Box::new(MemoryDial(emulator.clone()))], &audience, 1);
-        let cards = config.accessories.iter().zip(&app.accessories).map(|(accessory, addr)| AccessoryCard {
-            id: accessory.id.clone(),
-            name: accessory.name.clone(),
-            room: accessory.room.clone(),
-            kind: accessory.kind,
-            point: accessory.point,
-            addr: addr.clone(),
-        });
         let house = House {
-            accessories: cards.collect(),
+            roll: app.roll(),
             gateways: vec![GatewayCard {
                 id: "home".into(),
                 address: "emulator".into(),
@@ -148,7 +138,7 @@ impl Plan {
             poller: app.poller.clone().into(),
             hub: hub.clone().into(),
             keeper: None,
-            measured: measured(&app, &hub),
+            measured: app.measured().into_iter().chain([hub.clone().into()]).collect(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -168,15 +158,6 @@ impl Plan {
             pass(10).await;
         }
     }
-}
-
-fn measured(app: &App, hub: &Addr<Hub>) -> Vec<Measured> {
-    let mut measured: Vec<Measured> =
-        vec![app.cache.clone().into(), app.poller.clone().into(), hub.clone().into()];
-    measured.extend(app.connections.iter().cloned().map(Measured::from));
-    measured.extend(app.listeners.iter().cloned().map(Measured::from));
-    measured.extend(app.accessories.iter().cloned().map(Measured::from));
-    measured
 }
 
 impl Home {

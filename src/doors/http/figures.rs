@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use super::metrics::{self, Form};
 use super::routes::{OBSERVE_WITHIN, Site, Tally, reply};
 use super::vitals;
+use crate::actors::ask;
+use crate::actors::events::Measure;
 use crate::policy::figures::{Sheet, names};
 
 /// From which state of the source the daemon was built, where its builder said so.
@@ -25,8 +27,11 @@ pub(super) async fn figures(State(site): State<Arc<Site>>, headers: HeaderMap) -
     sheet.flag(&names::BUILD, &[env!("CARGO_PKG_VERSION"), COMMIT], true);
     site.tally.note(&mut sheet);
     vitals::note(&mut sheet);
-    let told = join_all(site.house.measured.iter().map(|actor| actor.take(OBSERVE_WITHIN))).await;
-    told.into_iter().flatten().for_each(|told| sheet.add(told));
+    let cards = site.cards();
+    let accessories = cards.all().iter().map(|card| ask(&card.addr, Measure, OBSERVE_WITHIN));
+    let others = site.house.measured.iter().map(|actor| actor.take(OBSERVE_WITHIN));
+    let (accessories, others) = join(join_all(accessories), join_all(others)).await;
+    accessories.into_iter().chain(others).flatten().for_each(|told| sheet.add(told));
     let form = Form::asked(&headers);
     reply(StatusCode::OK, form.content_type(), metrics::page(sheet, form).into())
 }

@@ -36,12 +36,11 @@ use actix::{Actor, Addr, Handler};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::actors::accessory::Accessory;
 use crate::actors::ask;
 use crate::actors::events::{Measure, Observe};
-use crate::conbus::Point;
+use crate::doors::Roll;
+use crate::policy::BusError;
 use crate::policy::figures::Sheet;
-use crate::policy::{AccessoryKind, BusError};
 
 pub use hub::{Feed, Hub, hub};
 pub use server::{Door, serve};
@@ -115,22 +114,6 @@ impl Default for Limits {
     }
 }
 
-/// An accessory as the door shows it.
-pub struct AccessoryCard {
-    /// Its configured id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Where it is.
-    pub room: String,
-    /// What it is.
-    pub kind: AccessoryKind,
-    /// Its output.
-    pub point: Point,
-    /// Whom to ask.
-    pub addr: Addr<Accessory>,
-}
-
 /// A gateway as the door shows it.
 pub struct GatewayCard {
     /// Its configured id.
@@ -145,8 +128,8 @@ pub struct GatewayCard {
 
 /// Everything behind the door.
 pub struct House {
-    /// Each at the place of its [`AccessoryId`](crate::actors::events::AccessoryId).
-    pub accessories: Vec<AccessoryCard>,
+    /// The accessories, as they are now.
+    pub roll: Roll,
     /// Each at the place of its [`GatewayId`](crate::policy::GatewayId).
     pub gateways: Vec<GatewayCard>,
     /// The cache.
@@ -157,7 +140,7 @@ pub struct House {
     pub hub: Observed,
     /// The keeper, when state is kept.
     pub keeper: Option<Observed>,
-    /// Everybody who counts and measures.
+    /// Everybody who counts and measures, but the accessories.
     pub measured: Vec<Measured>,
 }
 
