@@ -8,6 +8,7 @@ pub mod homekit;
 mod plans;
 pub mod restore;
 pub mod run;
+mod walls;
 pub mod watch;
 
 use std::collections::HashMap;
