@@ -8,10 +8,13 @@ use tokio::net::TcpListener;
 
 use super::homekit::HomeKitBefore;
 use super::run::{RunError, listen, read_token};
+use super::walls::Walls;
 use super::{App, Audience};
 use crate::config::Config;
 use crate::doors::homekit;
-use crate::doors::http::{self, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Token};
+use crate::doors::http::{
+    self, Beside, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Token,
+};
 
 /// How long requests that are being answered may take when the daemon stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -70,11 +73,14 @@ impl Doors {
     }
 
     /// Lets clients in.
-    pub(super) fn serve(self, config: &Config, app: &App) -> OpenDoors {
+    pub(super) fn serve(self, config: &Config, app: &App, walls: Walls) -> OpenDoors {
+        let pairing = self.homekit.as_ref().map(HomeKitBefore::pairing);
         let http = self.http.map(|http| {
             let mut house = house(config, app, &http.hub);
             house.measured.push(http.hub.clone().into());
             house.measured.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().into()));
+            house.beside =
+                Beside { homekit: pairing, panels: walls.panels(config), press: walls.press(config) };
             http::serve(http.plan, http.listener, house, http.feed)
         });
         OpenDoors { http, homekit: self.homekit.map(|homekit| homekit.serve(app)) }
@@ -97,6 +103,7 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         poller: app.poller.clone().into(),
         hub: hub.clone().into(),
         keeper: app.keeper.clone().map(Into::into),
+        beside: Beside::default(),
         measured: app.measured(),
     }
 }

@@ -13,7 +13,8 @@ use super::run::{RunError, claim};
 use crate::actors::ask;
 use crate::actors::events::Observe;
 use crate::config::Config;
-use crate::doors::homekit::{self, Door, HomeKitPlan, OpenError, SetupCode};
+use crate::doors::homekit::{self, Door, HomeKitPlan, Hub, OpenError, SetupCode, ShowPairing};
+use crate::doors::http::Observed;
 
 /// The file of pairings and numbers, in the state folder.
 const STORE: &str = "homekit.json";
@@ -41,7 +42,7 @@ fn plan(config: &Config, section: &crate::config::HomeKit) -> HomeKitPlan {
 pub(super) struct HomeKitBefore {
     door: Door,
     /// Hears what accessories show.
-    pub(super) hub: Addr<homekit::Hub>,
+    pub(super) hub: Addr<Hub>,
 }
 
 impl HomeKitBefore {
@@ -51,6 +52,12 @@ impl HomeKitBefore {
         let door = Door::prepare(plan(config, section)).await?;
         let hub = door.hub().start();
         Ok(Some(Self { door, hub }))
+    }
+
+    /// A look at who is paired, and at the code for who is not: for the owner's eyes, never for a log.
+    pub(super) fn pairing(&self) -> Observed {
+        let hub = self.hub.clone();
+        Observed::new(move |within| Box::pin(ask(&hub, ShowPairing, within)))
     }
 
     /// Lets controllers in.

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use self::pending::{Expects, Flight, Queued};
 use self::tally::Tally;
-use super::figures::{Sheet, names};
+use super::figures::{Amount, Sheet, names};
+use super::waits::Waits;
 use super::{BusError, Moment, Urgency, earliest};
 use crate::conbus::{Function, SerialNumber, Telegram};
 
@@ -122,6 +123,7 @@ pub struct Outbox {
     joined: u64,
     timeouts: u64,
     tally: Tally,
+    waits: Waits,
 }
 
 impl Outbox {
@@ -141,6 +143,7 @@ impl Outbox {
             joined: 0,
             timeouts: 0,
             tally: Tally::default(),
+            waits: Waits::default(),
         }
     }
 
@@ -169,11 +172,17 @@ impl Outbox {
         self.timeouts
     }
 
+    /// How long answers took, and how much of the bus exchanges did.
+    pub fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
     /// Notes what was counted and measured behind this gateway.
     pub fn measure(&self, gateway: &str, sheet: &mut Sheet) {
         let waiting = self.queue.keys().map(|(urgency, _)| *urgency);
         self.tally.note(gateway, waiting, sheet);
         sheet.count(&names::COALESCED, &[gateway], self.joined);
+        sheet.note(&names::BUSY, &[gateway], Amount::Sum(self.waits.busy().as_secs_f64()));
     }
 
     /// Takes a telegram to be written as soon as its urgency allows. The ticket is answered by [`Effect::Ended`].
@@ -266,6 +275,7 @@ impl Outbox {
         let Some(mut flight) = self.flight.take() else { return };
         self.free_at = now + self.plan.after_reply;
         self.tally.answered(flight.queued.expects, now.since(flight.sent_at));
+        self.waits.answered(now.since(flight.sent_at));
         effects.push(Effect::WireFree { serial: reply.serial, how: ending });
         // A NAK names no request: this one may answer a command of ours that was given up, or of another master.
         let perhaps_meant = reply.function == Function::NAK && flight.may_repeat(&self.plan, now);
@@ -310,6 +320,7 @@ impl Outbox {
         let window = match queued.expects {
             Expects::Nothing => {
                 self.free_at = now + self.plan.after_event;
+                self.waits.occupied(self.plan.after_event);
                 queued.end(Ok(Delivered { sent_at: now }), effects);
                 return;
             }
@@ -328,6 +339,7 @@ impl Outbox {
     fn time_out(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Some(mut flight) = self.flight.take_if(|flight| flight.until <= now) else { return };
         self.free_at = now + self.plan.after_reply;
+        self.waits.occupied(now.since(flight.sent_at));
         let serial = flight.queued.telegram.serial().unwrap_or(SerialNumber::BROADCAST);
         if flight.queued.expects == Expects::Many {
             effects.push(Effect::WireFree { serial, how: Ending::Answered });

@@ -9,4 +9,5 @@ mod ending;
 mod events;
 mod figures;
 mod hostile;
+mod page;
 mod support;

@@ -1,4 +1,4 @@
-//! The HTTP door: a JSON API, server-sent events, liveness and readiness.
+//! The HTTP door: a JSON API, server-sent events, liveness and readiness, and a page for people.
 //!
 //! Owns its socket, its clients and the words of its contract. It knows accessories and asks them; it knows
 //! nothing of datapoints, and whatever an actor tells of itself it passes on as it is.
@@ -8,9 +8,11 @@
 //! | `translate`, `json`, `status`, `metrics`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
 //! | `vitals` | what the kernel tells of the process |
 //! | `routes`, `events`, `figures` | ask the accessories and word the answers |
+//! | `page`, `beside` | the page and its files; what it shows and does beside accessories |
 //! | `hub` | the actor that hears the facts and fans them out |
 //! | `server`, `wire` | sockets, connections, the end |
 
+mod beside;
 mod crowd;
 mod events;
 mod figures;
@@ -18,6 +20,7 @@ mod gate;
 mod hub;
 mod json;
 mod metrics;
+mod page;
 mod pulse;
 mod routes;
 mod server;
@@ -42,6 +45,7 @@ use crate::doors::Roll;
 use crate::policy::BusError;
 use crate::policy::figures::Sheet;
 
+pub use beside::{Beside, Deed, Key, Panel, Press};
 pub use hub::{Feed, Hub, hub};
 pub use server::{Door, serve};
 
@@ -142,6 +146,8 @@ pub struct House {
     pub keeper: Option<Observed>,
     /// Everybody who counts and measures, but the accessories.
     pub measured: Vec<Measured>,
+    /// What the page shows and does beside accessories.
+    pub beside: Beside,
 }
 
 /// An actor of which the door knows only that it can be observed. Made from its address.
@@ -151,6 +157,13 @@ pub struct Observed(Look);
 type Look = Arc<dyn Fn(Duration) -> BoxFuture<'static, Result<Value, BusError>> + Send + Sync>;
 
 impl Observed {
+    /// Something that is looked at in another way.
+    pub fn new(
+        look: impl Fn(Duration) -> BoxFuture<'static, Result<Value, BusError>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(look))
+    }
+
     /// A picture of its state, if it gives one in this time.
     fn look(&self, within: Duration) -> BoxFuture<'static, Result<Value, BusError>> {
         (self.0)(within)

@@ -23,7 +23,7 @@ use super::hub::Feed;
 use super::json::{self, AccessoryObject};
 use super::status::{self, Picture};
 use super::translate::{self, Fault};
-use super::{House, Limits};
+use super::{House, Limits, beside, page};
 use crate::actors::events::{GetState, Observe, SetTarget};
 use crate::actors::{ask, now};
 use crate::doors::{AccessoryCard, Cards};
@@ -148,7 +148,7 @@ pub(super) fn listed<'a>(cards: &'a Cards, states: &[AccessoryState]) -> Vec<Acc
     pairs.map(|(face, state)| AccessoryObject::new(face, state, now)).collect()
 }
 
-type Shared = State<Arc<Site>>;
+pub(super) type Shared = State<Arc<Site>>;
 
 /// Every path of the contract.
 pub(super) fn router(site: Arc<Site>) -> Router {
@@ -161,6 +161,8 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route(ALIVE, get(async || text(StatusCode::OK, "alive\n".into())))
         .route("/readyz", get(ready))
         .route("/metrics", get(figures))
+        .merge(page::routes())
+        .merge(beside::routes())
         .fallback(async |uri: Uri| Fault::unknown_path(uri.path()))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             Fault::wrong_method(method.as_str(), uri.path())
@@ -205,7 +207,7 @@ fn known(id: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
     id.map(|Path(id)| id).map_err(|_| Fault::unknown_accessory("\u{fffd}"))
 }
 
-async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Vec<u8>, Fault> {
+pub(super) async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Vec<u8>, Fault> {
     let told =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let too_large = || {
@@ -284,6 +286,7 @@ async fn overview(State(site): Shared) -> Response {
     let state = single();
     good(json::bytes(&json!({
         "name": site.name,
+        "version": env!("CARGO_PKG_VERSION"),
         "gateways": gateways,
         "cache": cache,
         "poller": poller,
@@ -313,7 +316,7 @@ async fn ready(State(site): Shared) -> Response {
     text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, report)
 }
 
-fn good(json: Bytes) -> Response {
+pub(super) fn good(json: Bytes) -> Response {
     reply(StatusCode::OK, "application/json", json.into())
 }
 

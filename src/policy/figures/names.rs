@@ -42,6 +42,7 @@ families! {
         "From writing a telegram to its answer";
     REQUEST_TIMEOUTS: Counter "conbusd_request_timeouts_total" ["gateway", "module"]
         "Telegrams to a module that were not answered in time";
+    BUSY: Counter "conbusd_bus_busy_seconds_total" ["gateway"] "Time that exchanges of the daemon took of the bus";
     COALESCED: Counter "conbusd_requests_coalesced_total" ["gateway"] "Reads that joined an equal one before it was written";
     QUEUE: Gauge "conbusd_queue_depth" ["gateway", "priority"] "Telegrams that wait to be written";
     QUEUE_TIME: Histogram "conbusd_queue_wait_seconds" ["gateway"] "From asking for an answered telegram to its writing";
