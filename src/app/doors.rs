@@ -11,7 +11,7 @@ use super::run::{RunError, listen, read_token};
 use super::{App, Audience};
 use crate::config::Config;
 use crate::doors::homekit;
-use crate::doors::http::{self, AccessoryCard, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use crate::doors::http::{self, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
 
 /// How long requests that are being answered may take when the daemon stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -80,19 +80,9 @@ impl Doors {
 }
 
 fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
-    let cards = config.accessories.iter().zip(&app.accessories);
     let gateways = config.gateways.iter().zip(&app.connections).zip(&app.listeners);
     House {
-        accessories: cards
-            .map(|(accessory, addr)| AccessoryCard {
-                id: accessory.id.clone(),
-                name: accessory.name.clone(),
-                room: accessory.room.clone(),
-                kind: accessory.kind,
-                point: accessory.point,
-                addr: addr.clone(),
-            })
-            .collect(),
+        roll: app.roll(),
         gateways: gateways
             .map(|((gateway, connection), listener)| GatewayCard {
                 id: gateway.id.clone(),
