@@ -9,6 +9,7 @@ mod lamps;
 mod plans;
 pub mod restore;
 pub mod run;
+mod walls;
 pub mod watch;
 
 use std::collections::HashMap;
