@@ -23,7 +23,7 @@ use super::hub::Feed;
 use super::json::{self, AccessoryObject};
 use super::status::{self, Picture};
 use super::translate::{self, Fault};
-use super::{House, Limits, beside, page};
+use super::{House, Limits, beside, document, page};
 use crate::actors::events::{GetState, Observe, SetTarget};
 use crate::actors::{ask, now};
 use crate::doors::{AccessoryCard, Cards};
@@ -161,6 +161,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route(ALIVE, get(async || text(StatusCode::OK, "alive\n".into())))
         .route("/readyz", get(ready))
         .route("/metrics", get(figures))
+        .route("/api/openapi.json", get(document::answer))
         .merge(page::routes())
         .merge(beside::routes())
         .fallback(async |uri: Uri| Fault::unknown_path(uri.path()))
