@@ -5,6 +5,8 @@
 //! link ends the actor's session, and the restart, which keeps address and mailbox, dials again after the
 //! back-off. Of two sockets the old one is always closed before the new one is dialled.
 
+mod reload;
+
 use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::FramedRead;
 
+pub use self::reload::LinkPlan;
 use super::events::{
     Drain, Exchange, ExchangeEnded, LinkChanged, LinkState, Name, NewsLost, Observe, TelegramReceived,
     TelegramSent,

@@ -8,5 +8,6 @@ mod command_line;
 mod house;
 mod latency;
 mod programs;
+mod reload;
 mod supervision;
 mod survival;
