@@ -245,9 +245,9 @@ fn shortest(house: &House) -> (Duration, Duration) {
             (Direction::ToClient, Telegram::Reply(_)) => answered = Some(passed.at),
             (Direction::FromClient, Telegram::System(system)) => {
                 if let Some(before) = asked.insert(system.serial, passed.at) {
-                    between = between.min(passed.at - before);
+                    between = between.min(passed.at.saturating_sub(before));
                 }
-                after = after.min(answered.map_or(after, |at| passed.at - at));
+                after = after.min(answered.map_or(after, |at| passed.at.saturating_sub(at)));
             }
             _ => {}
         }

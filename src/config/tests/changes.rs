@@ -3,7 +3,8 @@
 use super::*;
 use crate::config::Changes;
 
-const LAMP: &str = "[[accessory]]\nid = \"desk\"\nname = \"Desk\"\nkind = \"light\"\nmodule = \"0012345004\"\noutput = 0\n";
+const LAMP: &str =
+    "[[accessory]]\nid = \"desk\"\nname = \"Desk\"\nkind = \"light\"\nmodule = \"0012345004\"\noutput = 0\n";
 
 fn step(before: &str, after: &str) -> Changes {
     let before = good(before);
@@ -68,7 +69,8 @@ fn modules_follow_their_gateway_by_name_and_order_alone_is_a_change() {
     let changes = step(&two(["home", "barn"]), &two(["barn", "home"]));
     assert_eq!((changes.applied, changes.needs_restart), (vec![], vec![]));
     assert_eq!(changes.config.modules[0].gateway, 1);
-    let swapped = format!("{HOUSE}{}{LAMP}", LAMP.replace("desk", "hall").replace("output = 0", "output = 1"));
+    let swapped =
+        format!("{HOUSE}{}{LAMP}", LAMP.replace("desk", "hall").replace("output = 0", "output = 1"));
     let hall = format!("{HOUSE}{LAMP}{}", LAMP.replace("desk", "hall").replace("output = 0", "output = 1"));
     assert_eq!(step(&swapped, &hall).applied, ["order"]);
 }

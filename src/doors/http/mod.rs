@@ -1,4 +1,4 @@
-//! The HTTP door: a JSON API, server-sent events, liveness and readiness.
+//! The HTTP door: a JSON API, server-sent events, liveness and readiness, and a page for people.
 //!
 //! Owns its socket, its clients and the words of its contract. It knows accessories and asks them; it knows
 //! nothing of datapoints, and whatever an actor tells of itself it passes on as it is.
@@ -7,14 +7,17 @@
 //! |---|---|
 //! | `translate`, `json`, `status`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
 //! | `routes`, `events` | ask the accessories and word the answers |
+//! | `page`, `beside` | the page and its files; what it shows and does beside accessories |
 //! | `hub` | the actor that hears the facts and fans them out |
 //! | `server`, `wire` | sockets, connections, the end |
 
+mod beside;
 mod crowd;
 mod events;
 mod gate;
 mod hub;
 mod json;
+mod page;
 mod pulse;
 mod routes;
 mod server;
@@ -37,6 +40,7 @@ use crate::actors::events::Observe;
 use crate::doors::{Reloads, Roll};
 use crate::policy::BusError;
 
+pub use beside::{Beside, Deed, Key, Panel, Press};
 pub use hub::{Feed, Hub, hub};
 pub use server::{Door, serve};
 
@@ -137,6 +141,8 @@ pub struct House {
     pub hub: Observed,
     /// The keeper, when state is kept.
     pub keeper: Option<Observed>,
+    /// What the page shows and does beside accessories.
+    pub beside: Beside,
 }
 
 /// An actor of which the door knows only that it can be observed. Made from its address.
@@ -146,6 +152,13 @@ pub struct Observed(Look);
 type Look = Arc<dyn Fn(Duration) -> BoxFuture<'static, Result<Value, BusError>> + Send + Sync>;
 
 impl Observed {
+    /// Something that is looked at in another way.
+    pub fn new(
+        look: impl Fn(Duration) -> BoxFuture<'static, Result<Value, BusError>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(look))
+    }
+
     /// A picture of its state, if it gives one in this time.
     fn look(&self, within: Duration) -> BoxFuture<'static, Result<Value, BusError>> {
         (self.0)(within)
