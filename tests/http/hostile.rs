@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conbusd::doors::http::Limits;
+use conbusd::doors::http::{self, Limits};
 use tokio::io::AsyncWriteExt;
 
 use crate::support::{Plan, in_real_time, pass, request};
@@ -34,6 +34,30 @@ fn without_the_token_only_livez_answers() {
         limited.is_error(429, "too_many_failures");
         assert_eq!(limited.header("retry-after"), Some("6"));
         assert_eq!(home.ask("GET", "/api/accessories", right, "").await.status, 200, "it did not fail");
+    });
+}
+
+#[test]
+fn every_path_and_every_method_needs_the_token_but_livez() {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"];
+    in_real_time(async {
+        let home = Plan { token: Some("correct-horse-battery"), ..Plan::default() }.open().await;
+        let paths: Vec<String> = http::paths().map(|path| path.replace("{id}", "ceiling")).collect();
+        assert!(paths.len() >= 7 && paths.iter().any(|path| path == "/api/accessories/ceiling"), "{paths:?}");
+        for path in &paths {
+            let is_alive = path == "/livez";
+            // What looks like the open path to a careless eye is another one.
+            for spelled in [path.clone(), format!("{path}/"), format!("/livez/..{path}"), format!("/{path}")] {
+                for method in METHODS {
+                    let status = home.ask(method, &spelled, "", "").await.status;
+                    let is_open = is_alive && spelled == *path;
+                    assert_eq!(status != 401, is_open, "{method} {spelled}: {status}");
+                }
+            }
+            let right = "Authorization: Bearer correct-horse-battery\r\n";
+            let status = home.ask("DELETE", path, right, "").await.status;
+            assert_eq!(status, 405, "with the token {path} is there");
+        }
     });
 }
 

@@ -12,6 +12,8 @@
 
 mod crowd;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gate;
 mod hub;
 mod json;
@@ -39,6 +41,7 @@ use crate::conbus::Point;
 use crate::policy::{AccessoryKind, BusError};
 
 pub use hub::{Feed, Hub, hub};
+pub use routes::paths;
 pub use server::{Door, serve};
 
 /// What the door is built from.

@@ -11,7 +11,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
@@ -151,16 +151,29 @@ impl Site {
 
 type Shared = State<Arc<Site>>;
 
+/// Every path of the contract, and what answers it.
+fn routes() -> [(&'static str, MethodRouter<Arc<Site>>); 7] {
+    [
+        ("/api/accessories", get(list)),
+        ("/api/accessories/{id}", get(one).put(set)),
+        ("/api/modules", get(modules)),
+        ("/api/status", get(overview)),
+        ("/api/events", get(follow)),
+        (ALIVE, get(async || text(StatusCode::OK, "alive\n".into()))),
+        ("/readyz", get(ready)),
+    ]
+}
+
+/// Every path that is answered, as the router knows it: `{id}` stands for the id of an accessory.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    routes().into_iter().map(|(path, _)| path)
+}
+
 /// Every path of the contract.
 pub(super) fn router(site: Arc<Site>) -> Router {
-    Router::new()
-        .route("/api/accessories", get(list))
-        .route("/api/accessories/{id}", get(one).put(set))
-        .route("/api/modules", get(modules))
-        .route("/api/status", get(overview))
-        .route("/api/events", get(follow))
-        .route(ALIVE, get(async || text(StatusCode::OK, "alive\n".into())))
-        .route("/readyz", get(ready))
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, answers)| router.route(path, answers))
         .fallback(async |uri: Uri| Fault::unknown_path(uri.path()))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             Fault::wrong_method(method.as_str(), uri.path())
