@@ -47,7 +47,8 @@ fn every_path_and_every_method_needs_the_token_but_livez() {
         for path in &paths {
             let is_alive = path == "/livez";
             // What looks like the open path to a careless eye is another one.
-            for spelled in [path.clone(), format!("{path}/"), format!("/livez/..{path}"), format!("/{path}")] {
+            for spelled in [path.clone(), format!("{path}/"), format!("/livez/..{path}"), format!("/{path}")]
+            {
                 for method in METHODS {
                     let status = home.ask(method, &spelled, "", "").await.status;
                     let is_open = is_alive && spelled == *path;

@@ -15,7 +15,7 @@ use super::status::Status;
 use super::store::State;
 use super::tlv::{Tlv, kind};
 use super::verify::Verify;
-use crate::fuzzing::{cuts_and_bytes, segments};
+use crate::conbus::fuzzing::{cuts_and_bytes, segments};
 use crate::policy::{AccessoryKind, Moment};
 
 /// A text of items prints to a text of the same items, and no item has more bytes than came.
