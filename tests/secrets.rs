@@ -84,11 +84,19 @@ fn use_http(port: u16) -> String {
         )
     };
     let mut heard = String::new();
-    let paths: Vec<String> = conbusd::doors::http::paths().map(|path| path.replace("{id}", "m1o0")).collect();
+    let paths: Vec<String> = conbusd::doors::http::paths()
+        .map(|path| path.replace("{id}", "m1o0"))
+        .filter(|path| !path.contains('{'))
+        .collect();
     for path in &paths {
         let answer = ask(&format!("GET {path}?telegrams=1"), &right, "");
         assert!(answer.starts_with("HTTP/1.1 200") || path == "/readyz", "{path}: {answer}");
-        heard += &answer;
+        // Whoever has the token may see the setup code, on the page; nothing else shows it.
+        if path == "/api/homekit" {
+            assert!(answer.contains(CODE), "{answer}");
+        } else {
+            heard += &answer;
+        }
         heard += &ask(&format!("GET {path}"), "", "");
         heard += &ask(&format!("GET {path}"), &format!("Authorization: Basic {TOKEN}\r\n"), "");
         heard += &ask(&format!("GET {path}"), &format!("Authorization: Bearer {TOKEN}x\r\n"), "");
@@ -179,7 +187,7 @@ fn forms(secret: &[u8]) -> Vec<String> {
         list(|byte| format!("{byte:02x}"), ""),
         list(|byte| format!("{byte:02X}"), ""),
         list(|byte| format!("{byte:02x}"), ":"),
-        list(|byte| byte.to_string(), ", "),
+        list(ToString::to_string, ", "),
         base64,
     ]
 }
