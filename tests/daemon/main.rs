@@ -8,6 +8,7 @@ mod command_line;
 mod faults;
 mod house;
 mod latency;
+mod moving;
 mod programs;
 mod supervision;
 mod survival;
