@@ -164,6 +164,30 @@ def bodies():
     yield '{"' + "x" * 100 + '":[{"y":null}]}'
 
 
+def foreign():
+    relay = (
+        "- name: A4\n  serial_number: 0012345004\n  module_type: XP24\n  module_type_code: 7\n  link_number: 4\n"
+        "  auto_report_status: PP\n  action_table:\n  - CP20 4 0 > 1 ON;\n  - CP20 4 1 > 1 OFF;\n"
+    )
+    dimmer = "- name: A5\n  serial_number: '0012345005'\n  module_type: XP33LED\n  module_type_code: 35\n  link_number: 05\n"
+    bridge = "- name: B\n  serial_number: 0012345099\n  module_type: XP230\n  module_type_code: 34\n  link_number: 99\n"
+    lamps = (
+        "conson:\n  ip: 192.0.2.7\n  port: 10001\nhomekit:\n  ip: 127.0.0.1\n  port: 51826\n  pincode: 271-82-818\n"
+        "bridge:\n  name: House\n  rooms:\n  - name: Salon\n    accessories: [A, B]\naccessories:\n"
+        "- name: A\n  id: X\n  serial_number: 0012345004\n  output_number: 1\n  description: Lamp\n  service: light\n"
+        "  on_action: E20L04I00\n  off_action: E20L04I01\n"
+        "- name: B\n  serial_number: 0012345005\n  output_number: 0\n  service: lightbulb\n"
+    )
+    yield relay + dimmer + bridge
+    yield relay + dimmer + bridge + "\0" + lamps
+    yield "conbus:\n  ip: 192.0.2.9\n  port: 10001\ndevices:\n  '0012345004': XP24\n  '0012345005': XP33\n"
+    yield "root:\n" + relay.replace("- name", "- &a\n  name") + "- *a\n"
+    yield "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
+    yield "[" * 40
+    yield "modules: {a: b}\n\0- é: \"\\u0007\"\n"
+    yield "log:\n  level: DEBUG\n"
+
+
 def state():
     yield '{"format":"conbusd-state","version":1,"checksum":"00000000","state":{"saved_unix_ms":1,"outputs":[],"used":[]}}'
     yield '{"format":"conbusd-state","version":2}'
@@ -173,7 +197,7 @@ def state():
 
 
 TARGETS = {
-    "splitter": splitter, "telegram": telegram, "decode": streams, "config": config, "state": state, "tlv": tlv,
+    "splitter": splitter, "telegram": telegram, "decode": streams, "config": config, "import": foreign, "state": state, "tlv": tlv,
     "homekit_http": http, "record": record, "homekit_writes": writes, "homekit_pairing": pairing, "http_json": bodies,
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::config;
 use crate::policy::Snapshot;
+use crate::tools::import::{ImportError, Imported, convert};
 
 pub use crate::conbus::fuzzing::{decode, splitter, telegram};
 pub use crate::doors::homekit::fuzzing::{homekit_http, homekit_pairing, homekit_writes, record, tlv};
@@ -23,6 +24,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("telegram", telegram),
     ("decode", decode),
     ("config", config),
+    ("import", import),
     ("state", state),
     ("tlv", tlv),
     ("homekit_http", homekit_http),
@@ -46,6 +48,27 @@ pub fn config(input: &[u8]) {
         assert!(!mistake.message().is_empty());
     }
     assert!(report.to_string().lines().last().is_some_and(|last| last.contains("mistake")));
+}
+
+/// Files of another program, parted by a zero byte, make a config that is accepted, or a reason with a place.
+pub fn import(input: &[u8]) {
+    let files: Vec<(String, Vec<u8>)> = input
+        .split(|byte| *byte == 0)
+        .take(3)
+        .enumerate()
+        .map(|(at, bytes)| (format!("{at}.yml"), bytes.to_vec()))
+        .collect();
+    match convert(&files, true) {
+        Ok(Imported { text, remarks, counts }) => {
+            let config = config::parse("config.toml", &text, Path::new("")).expect("accepted a moment ago");
+            assert_eq!((config.modules.len(), config.accessories.len()), counts);
+            for (_, line) in remarks {
+                assert!(!line.contains(char::is_control), "{line:?}");
+            }
+        }
+        Err(ImportError::NotAccepted(report)) => panic!("it made what it does not take:\n{report}"),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
 }
 
 /// A kept state is read or refused, and what was read is kept and read as the same.
