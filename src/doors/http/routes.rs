@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::events::Follower;
+use super::figures::figures;
 use super::gate::ALIVE;
 use super::hub::Feed;
 use super::json::{self, AccessoryObject};
@@ -154,7 +155,7 @@ pub(super) type Route = (&'static str, MethodRouter<Arc<Site>>);
 
 /// Every path of the contract, and what answers it. The gate stands before all of them.
 fn routes() -> impl Iterator<Item = Route> {
-    let own: [Route; 7] = [
+    let own: [Route; 8] = [
         ("/api/accessories", get(list)),
         ("/api/accessories/{id}", get(one).put(set)),
         ("/api/modules", get(modules)),
@@ -162,6 +163,7 @@ fn routes() -> impl Iterator<Item = Route> {
         ("/api/events", get(follow)),
         (ALIVE, get(async || text(StatusCode::OK, "alive\n".into()))),
         ("/readyz", get(ready)),
+        ("/metrics", get(figures)),
     ];
     own.into_iter().chain(page::routes()).chain(beside::routes())
 }
