@@ -1,9 +1,8 @@
 //! The document of the API against the door that it describes: the same paths, the same methods, nothing left over.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
 
+use conbusd::doors::http;
 use serde_json::Value;
 
 use crate::support::{Home, Plan, in_real_time};
@@ -22,48 +21,12 @@ async fn document(home: &Home) -> Value {
     home.get("/api/openapi.json").await.json()
 }
 
-/// The paths that the sources give to the router.
-fn routed() -> BTreeSet<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/doors/http");
-    let mut sources = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
-    sources.retain(|path| path.extension().is_some_and(|end| end == "rs"));
-    let texts: Vec<String> = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    let constants: BTreeMap<&str, &str> = texts
-        .iter()
-        .flat_map(|text| text.lines())
-        .filter_map(|line| {
-            let (name, value) = line.split_once("const ")?.1.split_once(": &str = \"")?;
-            Some((name, value.strip_suffix("\";")?))
-        })
-        .collect();
-    let first = texts.iter().flat_map(|text| text.split(".route(").skip(1));
-    let paths = first.map(|call| {
-        let argument = call.trim_start().split(',').next().unwrap().trim();
-        if let Some(constant) = constants.get(argument) {
-            return (*constant).to_owned();
-        }
-        let (formatted, literal) = match argument.strip_prefix("&format!(") {
-            Some(rest) => (true, rest.trim_end_matches(')')),
-            None => (false, argument),
-        };
-        let mut path = literal.trim_matches('"').to_owned();
-        if formatted {
-            for (name, value) in &constants {
-                path = path.replace(&format!("{{{name}}}"), value);
-            }
-            path = path.replace("{{", "{").replace("}}", "}");
-        }
-        path
-    });
-    paths.collect()
-}
-
 #[test]
 fn every_path_of_the_router_is_in_the_document_and_no_other() {
     in_real_time(async {
         let home = Plan::default().open().await;
         let told: BTreeSet<String> = told(&document(&home).await).into_keys().collect();
-        assert_eq!(told, routed());
+        assert_eq!(told, http::paths().map(str::to_owned).collect());
     });
 }
 

@@ -18,6 +18,8 @@ mod crowd;
 mod document;
 mod events;
 mod figures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gate;
 mod hub;
 mod json;
@@ -43,12 +45,13 @@ use serde_json::Value;
 
 use crate::actors::ask;
 use crate::actors::events::{Measure, Observe};
-use crate::doors::Roll;
+use crate::doors::{Reloads, Roll};
 use crate::policy::BusError;
 use crate::policy::figures::Sheet;
 
 pub use beside::{Beside, Deed, Key, Panel, Press};
 pub use hub::{Feed, Hub, hub};
+pub use routes::paths;
 pub use server::{Door, serve};
 
 /// What the door is built from.
@@ -136,6 +139,8 @@ pub struct GatewayCard {
 pub struct House {
     /// The accessories, as they are now.
     pub roll: Roll,
+    /// How the config was read last.
+    pub reloads: Reloads,
     /// Each at the place of its [`GatewayId`](crate::policy::GatewayId).
     pub gateways: Vec<GatewayCard>,
     /// The cache.
