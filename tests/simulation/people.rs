@@ -39,7 +39,12 @@ impl House {
             let answer = answer.await;
             let now = line.now();
             let mut court = court.borrow_mut();
-            judge_deadline(&mut court, ("a read of", lamp.point), asked..now - (line.asleep.get() - asleep), READ_WITHIN);
+            judge_deadline(
+                &mut court,
+                ("a read of", lamp.point),
+                asked..now - (line.asleep.get() - asleep),
+                READ_WITHIN,
+            );
             match answer {
                 Ok(state) => {
                     let shown = shown(lamp, &state);
@@ -61,7 +66,12 @@ impl House {
             let answer = answer.await;
             let now = line.now();
             let mut court = court.borrow_mut();
-            judge_deadline(&mut court, ("a read of", lamp.point), asked..now - (line.asleep.get() - asleep), READ_WITHIN);
+            judge_deadline(
+                &mut court,
+                ("a read of", lamp.point),
+                asked..now - (line.asleep.get() - asleep),
+                READ_WITHIN,
+            );
             match answer {
                 Ok(reading) => {
                     let shown = Shown {
@@ -91,7 +101,12 @@ impl House {
             let now = line.now();
             let mut court = court.borrow_mut();
             court.trace((now, answer.is_ok()));
-            judge_deadline(&mut court, ("a command for", lamp.point), asked..now - (line.asleep.get() - asleep), WRITE_WITHIN);
+            judge_deadline(
+                &mut court,
+                ("a command for", lamp.point),
+                asked..now - (line.asleep.get() - asleep),
+                WRITE_WITHIN,
+            );
             // A newer wish may have taken its place: what is reported done is what is shown.
             if let Ok(state) = answer
                 && until == Until::Confirmed
@@ -228,7 +243,8 @@ impl House {
     /// Whether each module in use was asked within two poll periods, now that there is bus time for all of them.
     pub(crate) fn all_polled(&self) {
         let now = self.line.now();
-        let late = |serial: &&SerialNumber| self.line.read_at(**serial).is_none_or(|at| at + POLLED_WITHIN < now);
+        let late =
+            |serial: &&SerialNumber| self.line.read_at(**serial).is_none_or(|at| at + POLLED_WITHIN < now);
         for serial in self.actors.iter().filter(late).filter(|_| self.polls) {
             let what = || format!("{serial} was asked last at {:?}", self.line.read_at(*serial));
             self.court.borrow_mut().broken(Promise::Refreshed, now, what);
