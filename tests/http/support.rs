@@ -138,6 +138,7 @@ impl Plan {
             poller: app.poller.clone().into(),
             hub: hub.clone().into(),
             keeper: None,
+            measured: app.measured().into_iter().chain([hub.clone().into()]).collect(),
             beside: Beside::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
