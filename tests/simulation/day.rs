@@ -21,6 +21,9 @@ use crate::weather::Weather;
 /// after 32 s and dialled within 5 s more, a module that was silent is left alone for 60 s at most.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(90);
 
+/// How long after the last fault the polls have found their pace again.
+const POLLED_AFTER: Duration = Duration::from_secs(60);
+
 /// What came of a run.
 pub(crate) struct Outcome {
     pub(crate) seed: u64,
@@ -199,7 +202,7 @@ impl Day {
                 self.house.command(index, target(lamp.dims, &mut self.chance), Until::Confirmed);
             }
             tokio::time::sleep(Duration::from_secs(3)).await;
-            if self.house.line.now() > began + RECOVERED_WITHIN - Duration::from_secs(30) {
+            if self.house.line.now() > began + POLLED_AFTER {
                 self.house.all_polled();
             }
         }

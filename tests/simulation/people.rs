@@ -42,7 +42,7 @@ impl House {
             judge_deadline(
                 &mut court,
                 ("a read of", lamp.point),
-                asked..now - (line.asleep.get() - asleep),
+                asked..line.awake(now, asleep),
                 READ_WITHIN,
             );
             match answer {
@@ -69,7 +69,7 @@ impl House {
             judge_deadline(
                 &mut court,
                 ("a read of", lamp.point),
-                asked..now - (line.asleep.get() - asleep),
+                asked..line.awake(now, asleep),
                 READ_WITHIN,
             );
             match answer {
@@ -104,7 +104,7 @@ impl House {
             judge_deadline(
                 &mut court,
                 ("a command for", lamp.point),
-                asked..now - (line.asleep.get() - asleep),
+                asked..line.awake(now, asleep),
                 WRITE_WITHIN,
             );
             // A newer wish may have taken its place: what is reported done is what is shown.

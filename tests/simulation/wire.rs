@@ -115,6 +115,12 @@ impl Line {
         self.reads.borrow().get(&serial).copied().unwrap_or(0)
     }
 
+    /// The time `now` for somebody who began when the machine had stood still for `asleep`, and for whom that does
+    /// not count.
+    pub(crate) fn awake(&self, now: Duration, asleep: Duration) -> Duration {
+        now.saturating_sub(self.asleep.get().saturating_sub(asleep))
+    }
+
     /// When the outputs of a module were read last.
     pub(crate) fn read_at(&self, serial: SerialNumber) -> Option<Duration> {
         self.read_at.borrow().get(&serial).copied()
