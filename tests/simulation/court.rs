@@ -51,6 +51,8 @@ pub(crate) enum Promise {
     Refreshed,
     /// S9: what was kept over a restart was vouched for, or announced.
     Restart,
+    /// A reload that failed, or touched the link.
+    Reload,
     /// An actor died, or could not stop.
     Alive,
 }
