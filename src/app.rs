@@ -5,6 +5,7 @@
 
 mod doors;
 pub mod homekit;
+pub mod mux;
 mod plans;
 pub mod restore;
 pub mod run;

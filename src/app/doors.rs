@@ -7,11 +7,12 @@ use log::warn;
 use tokio::net::TcpListener;
 
 use super::homekit::HomeKitBefore;
+use super::mux::MuxBefore;
 use super::run::{RunError, listen, read_token};
 use super::{App, Audience};
 use crate::config::Config;
-use crate::doors::homekit;
 use crate::doors::http::{self, AccessoryCard, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use crate::doors::{homekit, mux};
 
 /// How long requests that are being answered may take when the daemon stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -20,6 +21,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 pub(super) struct Doors {
     http: Option<HttpBefore>,
     homekit: Option<HomeKitBefore>,
+    mux: Option<MuxBefore>,
 }
 
 struct HttpBefore {
@@ -33,18 +35,18 @@ struct HttpBefore {
 pub(super) struct OpenDoors {
     http: Option<Door>,
     homekit: Option<homekit::Door>,
+    mux: Option<mux::Door>,
 }
 
 impl Doors {
     /// Takes the addresses: what cannot be listened on is told before anything is dialled.
     pub(super) async fn open(config: &Config) -> Result<Self, RunError> {
-        for (section, is_there) in [("mqtt", config.mqtt.is_some()), ("mux", config.mux.is_some())] {
-            if is_there {
-                warn!(target: "app", "this version has no such door yet, it stays closed section=[{section}]");
-            }
+        if config.mqtt.is_some() {
+            warn!(target: "app", "this version has no such door yet, it stays closed section=[mqtt]");
         }
         let homekit = HomeKitBefore::open(config).await?;
-        let Some(plan) = &config.http else { return Ok(Self { http: None, homekit }) };
+        let mux = MuxBefore::open(config).await?;
+        let Some(plan) = &config.http else { return Ok(Self { http: None, homekit, mux }) };
         let token = plan.token_file.as_deref().map(read_token).transpose()?;
         let listener = listen(&plan.listen.to_string(), "the HTTP door").await?;
         let (hub, feed) = http::hub();
@@ -54,7 +56,7 @@ impl Doors {
             name: config.service.name.clone(),
             limits: Limits::default(),
         };
-        Ok(Self { http: Some(HttpBefore { plan, listener, hub: hub.start(), feed }), homekit })
+        Ok(Self { http: Some(HttpBefore { plan, listener, hub: hub.start(), feed }), homekit, mux })
     }
 
     /// Who wants to hear facts.
@@ -65,6 +67,10 @@ impl Doors {
             audience.links.push(http.hub.clone().recipient());
             audience.telegrams.push(http.hub.clone().recipient());
         }
+        if let Some(mux) = &self.mux {
+            audience.links.push(mux.hub.clone().recipient());
+            audience.telegrams.push(mux.hub.clone().recipient());
+        }
         audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone()));
         audience
     }
@@ -72,10 +78,12 @@ impl Doors {
     /// Lets clients in.
     pub(super) fn serve(self, config: &Config, app: &App) -> OpenDoors {
         let http = self.http.map(|http| {
-            let house = house(config, app, &http.hub);
+            let mut house = house(config, app, &http.hub);
+            house.mux = self.mux.as_ref().map(|mux| mux.hub.clone().into());
             http::serve(http.plan, http.listener, house, http.feed)
         });
-        OpenDoors { http, homekit: self.homekit.map(|homekit| homekit.serve(app)) }
+        let mux = self.mux.map(|mux| mux.serve(app));
+        OpenDoors { http, homekit: self.homekit.map(|homekit| homekit.serve(app)), mux }
     }
 }
 
@@ -105,6 +113,7 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         poller: app.poller.clone().into(),
         hub: hub.clone().into(),
         keeper: app.keeper.clone().map(Into::into),
+        mux: None,
     }
 }
 
@@ -114,10 +123,14 @@ impl OpenDoors {
         if let Some(http) = &self.http {
             http.refuse();
         }
+        if let Some(mux) = &self.mux {
+            mux.refuse();
+        }
     }
 
     /// Lets what is being answered end, then closes.
     pub(super) async fn close(self) {
+        drop(self.mux);
         if let Some(mut homekit) = self.homekit {
             homekit.close().await;
         }

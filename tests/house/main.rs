@@ -8,6 +8,7 @@ mod links;
 mod quiet;
 mod reads;
 mod restarts;
+mod sharing;
 mod storms;
 mod support;
 mod traffic;

@@ -146,6 +146,7 @@ impl Plan {
             poller: app.poller.clone().into(),
             hub: hub.clone().into(),
             keeper: None,
+            mux: None,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -152,6 +152,8 @@ pub struct House {
     pub hub: Observed,
     /// The keeper, when state is kept.
     pub keeper: Option<Observed>,
+    /// The shared port, when it is open; its picture lists the clients.
+    pub mux: Option<Observed>,
 }
 
 /// An actor of which the door knows only that it can be observed. Made from its address.

@@ -258,10 +258,17 @@ async fn overview(State(site): Shared) -> Response {
     let singles = join_all(singles.map(|actor| actor.look(OBSERVE_WITHIN)));
     let (gateways, (accessories, singles)) =
         join(join_all(gateways), join(join_all(accessories), singles)).await;
+    let mux = match &house.mux {
+        Some(mux) => Some(mux.look(OBSERVE_WITHIN).await),
+        None => None,
+    };
     let mut actors = serde_json::Map::new();
     let mut note = |name: String, picture: &Picture| actors.insert(name, status::word(picture).into());
     for (name, picture) in ["cache", "poller", "http", "keeper"].iter().zip(&singles) {
         note((*name).into(), picture);
+    }
+    if let Some(picture) = &mux {
+        note("mux".into(), picture);
     }
     for (card, (connection, listener)) in house.gateways.iter().zip(&gateways) {
         note(format!("connection/{}", card.id), connection);
@@ -287,6 +294,7 @@ async fn overview(State(site): Shared) -> Response {
         "cache": cache,
         "poller": poller,
         "state": state,
+        "mux": mux.map(status::shown),
         "http": {"door": site.tally.picture(), "hub": hub},
         "actors": actors,
     })))

@@ -78,8 +78,9 @@ impl Flight {
         }
         match (self.queued.expects, reply.function) {
             (Expects::Value(_) | Expects::Ack | Expects::Chunk, Function::NAK) => Some(Ending::Refused),
-            (Expects::Chunk, Function::TABLE_CHUNK | Function::TABLE_END) => Some(Ending::Answered),
-            (Expects::Ack, Function::ACK) => Some(Ending::Answered),
+            (Expects::Chunk, Function::TABLE_CHUNK | Function::TABLE_END) | (Expects::Ack, Function::ACK) => {
+                Some(Ending::Answered)
+            }
             (Expects::Value(asked), Function::READ_DATAPOINT) => {
                 let (datapoint, value) = reply.datapoint()?;
                 (datapoint == asked).then_some(if value == b"??" {
