@@ -472,6 +472,7 @@ impl Handler<Observe> for Connection {
         picture["exchanges_joined_total"] = self.outbox.joined_total().into();
         picture["timeouts_total"] = self.outbox.timeouts_total().into();
         picture["queue"] = self.outbox.len().into();
+        picture["waits"] = serde_json::to_value(self.outbox.waits()).unwrap_or_default();
         picture["up_ms"] = self.up_since.map(|since| now().since(since).as_millis() as u64).into();
         Ok(picture)
     }

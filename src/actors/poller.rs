@@ -255,6 +255,7 @@ impl Handler<ButtonPressed> for Poller {
     type Result = ();
 
     fn handle(&mut self, pressed: ButtonPressed, ctx: &mut Context<Self>) {
+        self.roster.pressed(pressed.gateway, pressed.input, pressed.at);
         for serial in self.roster.may_be_driven(pressed.gateway) {
             self.schedule.early(serial, BUTTON_EFFECT, now());
         }

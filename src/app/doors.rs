@@ -9,9 +9,10 @@ use tokio::net::TcpListener;
 use super::homekit::HomeKitBefore;
 use super::mux::MuxBefore;
 use super::run::{RunError, listen, read_token};
+use super::walls::Walls;
 use super::{App, Audience};
 use crate::config::Config;
-use crate::doors::http::{self, AccessoryCard, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use crate::doors::http::{self, Beside, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
 use crate::doors::{homekit, mux};
 
 /// How long requests that are being answered may take when the daemon stops.
@@ -71,15 +72,18 @@ impl Doors {
             audience.links.push(mux.hub.clone().recipient());
             audience.telegrams.push(mux.hub.clone().recipient());
         }
-        audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone()));
+        audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().recipient()));
         audience
     }
 
     /// Lets clients in.
-    pub(super) fn serve(self, config: &Config, app: &App) -> OpenDoors {
+    pub(super) fn serve(self, config: &Config, app: &App, walls: Walls) -> OpenDoors {
+        let pairing = self.homekit.as_ref().map(HomeKitBefore::pairing);
         let http = self.http.map(|http| {
             let mut house = house(config, app, &http.hub);
             house.mux = self.mux.as_ref().map(|mux| mux.hub.clone().into());
+            house.beside =
+                Beside { homekit: pairing, panels: walls.panels(config), press: walls.press(config) };
             http::serve(http.plan, http.listener, house, http.feed)
         });
         let mux = self.mux.map(|mux| mux.serve(app));
@@ -88,19 +92,9 @@ impl Doors {
 }
 
 fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
-    let cards = config.accessories.iter().zip(&app.accessories);
     let gateways = config.gateways.iter().zip(&app.connections).zip(&app.listeners);
     House {
-        accessories: cards
-            .map(|(accessory, addr)| AccessoryCard {
-                id: accessory.id.clone(),
-                name: accessory.name.clone(),
-                room: accessory.room.clone(),
-                kind: accessory.kind,
-                point: accessory.point,
-                addr: addr.clone(),
-            })
-            .collect(),
+        roll: app.roll(),
         gateways: gateways
             .map(|((gateway, connection), listener)| GatewayCard {
                 id: gateway.id.clone(),
@@ -114,6 +108,7 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         hub: hub.clone().into(),
         keeper: app.keeper.clone().map(Into::into),
         mux: None,
+        beside: Beside::default(),
     }
 }
 

@@ -16,6 +16,7 @@ mod snapshot;
 pub mod store;
 mod storm;
 pub mod switch;
+pub mod waits;
 
 pub use accessory::AccessoryKind;
 pub use agenda::Agenda;

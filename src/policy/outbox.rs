@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use self::lease::Leases;
 use self::pending::{Expects, Flight, Queued};
+use super::waits::Waits;
 use super::{BusError, Moment, Urgency, earliest};
 use crate::conbus::{Function, SerialNumber, System, Telegram};
 
@@ -138,6 +139,7 @@ pub struct Outbox {
     order: u64,
     joined: u64,
     timeouts: u64,
+    waits: Waits,
 }
 
 impl Outbox {
@@ -157,6 +159,7 @@ impl Outbox {
             order: 0,
             joined: 0,
             timeouts: 0,
+            waits: Waits::default(),
         }
     }
 
@@ -183,6 +186,11 @@ impl Outbox {
     /// How many telegrams were not answered in time.
     pub fn timeouts_total(&self) -> u64 {
         self.timeouts
+    }
+
+    /// How long answers took, and how much of the bus exchanges did.
+    pub fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// Takes a telegram to be written as soon as its urgency allows. The ticket is answered by [`Effect::Ended`].
@@ -279,6 +287,7 @@ impl Outbox {
         let Some(ending) = flight.answered_by(reply) else { return };
         let Some(mut flight) = self.flight.take() else { return };
         self.free_at = now + self.plan.after_reply;
+        self.waits.answered(now.since(flight.sent_at));
         effects.push(Effect::WireFree { serial: reply.serial, how: ending });
         // A NAK names no request: this one may answer a command of ours that was given up, or of another master.
         let perhaps_meant = reply.function == Function::NAK && flight.may_repeat(&self.plan, now);
@@ -322,6 +331,7 @@ impl Outbox {
         effects.push(Effect::Write(queued.telegram.clone()));
         if queued.expects == Expects::Nothing {
             self.free_at = now + self.plan.after_event;
+            self.waits.occupied(self.plan.after_event);
             queued.end(Ok(Delivered { sent_at: now }), effects);
             return;
         }
@@ -352,6 +362,7 @@ impl Outbox {
     fn time_out(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Some(mut flight) = self.flight.take_if(|flight| flight.until <= now) else { return };
         self.free_at = now + self.plan.after_reply;
+        self.waits.occupied(now.since(flight.sent_at));
         let serial = flight.queued.telegram.serial().unwrap_or(SerialNumber::BROADCAST);
         if flight.queued.expects == Expects::Many {
             effects.push(Effect::WireFree { serial, how: Ending::Answered });

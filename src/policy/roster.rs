@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::Serialize;
 
 use super::{GatewayId, Moment};
-use crate::conbus::{Datapoint, DatapointValue, ModuleType, SerialNumber};
+use crate::conbus::{Datapoint, DatapointValue, EventSource, ModuleType, SerialNumber};
 
 /// What is read of every module once per connection, in this order: whether it reports decides how it is
 /// polled, so that comes first.
@@ -278,6 +278,17 @@ impl Roster {
     /// Whether the module said on this connection that it does not have this datapoint.
     pub fn refuses(&self, serial: SerialNumber, datapoint: Datapoint) -> bool {
         self.modules.get(&serial).is_some_and(|module| module.connection.refused.contains(&datapoint))
+    }
+
+    /// An input of this sender was heard: so is the module that has its type and link number, if there is one.
+    pub fn pressed(&mut self, gateway: GatewayId, input: EventSource, now: Moment) {
+        let is_sender = |plan: &RosterPlan| {
+            plan.gateway == gateway && plan.module_type == input.module_type && plan.link == input.link
+        };
+        let sender = self.modules.iter_mut().find(|(_, module)| is_sender(&module.plan));
+        if let Some((_, module)) = sender {
+            module.last_heard = module.last_heard.max(Some(now));
+        }
     }
 
     /// Notes that anything was heard of the module.

@@ -7,4 +7,5 @@ mod api;
 mod ending;
 mod events;
 mod hostile;
+mod page;
 mod support;

@@ -1,4 +1,4 @@
-//! The HTTP door: a JSON API, server-sent events, liveness and readiness.
+//! The HTTP door: a JSON API, server-sent events, liveness and readiness, and a page for people.
 //!
 //! Owns its socket, its clients and the words of its contract. It knows accessories and asks them; it knows
 //! nothing of datapoints, and whatever an actor tells of itself it passes on as it is.
@@ -7,14 +7,17 @@
 //! |---|---|
 //! | `translate`, `json`, `status`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
 //! | `routes`, `events` | ask the accessories and word the answers |
+//! | `page`, `beside` | the page and its files; what it shows and does beside accessories |
 //! | `hub` | the actor that hears the facts and fans them out |
 //! | `server`, `wire` | sockets, connections, the end |
 
+mod beside;
 mod crowd;
 mod events;
 mod gate;
 mod hub;
 mod json;
+mod page;
 mod pulse;
 mod routes;
 mod server;
@@ -32,12 +35,12 @@ use actix::{Actor, Addr, Handler};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::actors::accessory::Accessory;
 use crate::actors::ask;
 use crate::actors::events::Observe;
-use crate::conbus::Point;
-use crate::policy::{AccessoryKind, BusError};
+use crate::doors::Roll;
+use crate::policy::BusError;
 
+pub use beside::{Beside, Deed, Key, Panel, Press};
 pub use hub::{Feed, Hub, hub};
 pub use server::{Door, serve};
 
@@ -110,22 +113,6 @@ impl Default for Limits {
     }
 }
 
-/// An accessory as the door shows it.
-pub struct AccessoryCard {
-    /// Its configured id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Where it is.
-    pub room: String,
-    /// What it is.
-    pub kind: AccessoryKind,
-    /// Its output.
-    pub point: Point,
-    /// Whom to ask.
-    pub addr: Addr<Accessory>,
-}
-
 /// A gateway as the door shows it.
 pub struct GatewayCard {
     /// Its configured id.
@@ -140,8 +127,8 @@ pub struct GatewayCard {
 
 /// Everything behind the door.
 pub struct House {
-    /// Each at the place of its [`AccessoryId`](crate::actors::events::AccessoryId).
-    pub accessories: Vec<AccessoryCard>,
+    /// The accessories, as they are now.
+    pub roll: Roll,
     /// Each at the place of its [`GatewayId`](crate::policy::GatewayId).
     pub gateways: Vec<GatewayCard>,
     /// The cache.
@@ -154,6 +141,8 @@ pub struct House {
     pub keeper: Option<Observed>,
     /// The shared port, when it is open; its picture lists the clients.
     pub mux: Option<Observed>,
+    /// What the page shows and does beside accessories.
+    pub beside: Beside,
 }
 
 /// An actor of which the door knows only that it can be observed. Made from its address.
@@ -163,6 +152,13 @@ pub struct Observed(Look);
 type Look = Arc<dyn Fn(Duration) -> BoxFuture<'static, Result<Value, BusError>> + Send + Sync>;
 
 impl Observed {
+    /// Something that is looked at in another way.
+    pub fn new(
+        look: impl Fn(Duration) -> BoxFuture<'static, Result<Value, BusError>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(look))
+    }
+
     /// A picture of its state, if it gives one in this time.
     fn look(&self, within: Duration) -> BoxFuture<'static, Result<Value, BusError>> {
         (self.0)(within)

@@ -33,12 +33,10 @@ impl Handler<TelegramSeen> for Hub {
         if seen.gateway != self.desk.gateway {
             return;
         }
-        match seen.direction {
-            Direction::Received => self.desk.turn(|port, _, effects| port.heard(&seen.telegram, effects)),
-            Direction::Sent => {
-                self.desk.turn(|port, now, effects| port.written(&seen.telegram, now, effects))
-            }
-        }
+        self.desk.turn(|port, now, effects| match seen.direction {
+            Direction::Received => port.heard(&seen.telegram, effects),
+            Direction::Sent => port.written(&seen.telegram, now, effects),
+        });
     }
 }
 
