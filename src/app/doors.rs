@@ -12,7 +12,9 @@ use super::run::{RunError, listen, read_token};
 use super::walls::Walls;
 use super::{App, Audience};
 use crate::config::Config;
-use crate::doors::http::{self, Beside, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use crate::doors::http::{
+    self, Beside, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Token,
+};
 use crate::doors::{homekit, mux};
 
 /// How long requests that are being answered may take when the daemon stops.
@@ -82,6 +84,9 @@ impl Doors {
         let http = self.http.map(|http| {
             let mut house = house(config, app, &http.hub);
             house.mux = self.mux.as_ref().map(|mux| mux.hub.clone().into());
+            house.measured.push(http.hub.clone().into());
+            house.measured.extend(self.mux.iter().map(|mux| mux.hub.clone().into()));
+            house.measured.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().into()));
             house.beside =
                 Beside { homekit: pairing, panels: walls.panels(config), press: walls.press(config) };
             http::serve(http.plan, http.listener, house, http.feed)
@@ -109,6 +114,18 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         keeper: app.keeper.clone().map(Into::into),
         mux: None,
         beside: Beside::default(),
+        measured: app.measured(),
+    }
+}
+
+impl App {
+    /// Everybody who counts and measures, but the accessories, which are found on the roll, and the doors.
+    pub fn measured(&self) -> Vec<Measured> {
+        let mut measured = vec![self.cache.clone().into(), self.poller.clone().into()];
+        measured.extend(self.connections.iter().cloned().map(Measured::from));
+        measured.extend(self.listeners.iter().cloned().map(Measured::from));
+        measured.extend(self.keeper.iter().cloned().map(Measured::from));
+        measured
     }
 }
 

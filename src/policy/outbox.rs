@@ -5,6 +5,7 @@
 
 mod lease;
 mod pending;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use self::lease::Leases;
 use self::pending::{Expects, Flight, Queued};
+use self::tally::Tally;
+use super::figures::{Amount, Sheet, names};
 use super::waits::Waits;
 use super::{BusError, Moment, Urgency, earliest};
 use crate::conbus::{Function, SerialNumber, System, Telegram};
@@ -139,6 +142,7 @@ pub struct Outbox {
     order: u64,
     joined: u64,
     timeouts: u64,
+    tally: Tally,
     waits: Waits,
 }
 
@@ -159,6 +163,7 @@ impl Outbox {
             order: 0,
             joined: 0,
             timeouts: 0,
+            tally: Tally::default(),
             waits: Waits::default(),
         }
     }
@@ -191,6 +196,14 @@ impl Outbox {
     /// How long answers took, and how much of the bus exchanges did.
     pub fn waits(&self) -> &Waits {
         &self.waits
+    }
+
+    /// Notes what was counted and measured behind this gateway.
+    pub fn measure(&self, gateway: &str, sheet: &mut Sheet) {
+        let waiting = self.queue.keys().map(|(urgency, _)| *urgency);
+        self.tally.note(gateway, waiting, sheet);
+        sheet.count(&names::COALESCED, &[gateway], self.joined);
+        sheet.note(&names::BUSY, &[gateway], Amount::Sum(self.waits.busy().as_secs_f64()));
     }
 
     /// Takes a telegram to be written as soon as its urgency allows. The ticket is answered by [`Effect::Ended`].
@@ -287,6 +300,7 @@ impl Outbox {
         let Some(ending) = flight.answered_by(reply) else { return };
         let Some(mut flight) = self.flight.take() else { return };
         self.free_at = now + self.plan.after_reply;
+        self.tally.answered(flight.queued.expects, now.since(flight.sent_at));
         self.waits.answered(now.since(flight.sent_at));
         effects.push(Effect::WireFree { serial: reply.serial, how: ending });
         // A NAK names no request: this one may answer a command of ours that was given up, or of another master.
@@ -328,6 +342,7 @@ impl Outbox {
     }
 
     fn write(&mut self, key: (Urgency, u64), queued: Queued, now: Moment, effects: &mut Vec<Effect>) {
+        self.tally.written(key.0);
         effects.push(Effect::Write(queued.telegram.clone()));
         if queued.expects == Expects::Nothing {
             self.free_at = now + self.plan.after_event;

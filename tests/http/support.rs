@@ -139,6 +139,7 @@ impl Plan {
             hub: hub.clone().into(),
             keeper: None,
             mux: None,
+            measured: app.measured().into_iter().chain([hub.clone().into()]).collect(),
             beside: Beside::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -5,8 +5,9 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `translate`, `json`, `status`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
-//! | `routes`, `events` | ask the accessories and word the answers |
+//! | `translate`, `json`, `status`, `metrics`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
+//! | `vitals` | what the kernel tells of the process |
+//! | `routes`, `events`, `figures` | ask the accessories and word the answers |
 //! | `page`, `beside` | the page and its files; what it shows and does beside accessories |
 //! | `hub` | the actor that hears the facts and fans them out |
 //! | `server`, `wire` | sockets, connections, the end |
@@ -14,15 +15,18 @@
 mod beside;
 mod crowd;
 mod events;
+mod figures;
 mod gate;
 mod hub;
 mod json;
+mod metrics;
 mod page;
 mod pulse;
 mod routes;
 mod server;
 mod status;
 mod translate;
+mod vitals;
 mod wire;
 
 use std::fmt;
@@ -36,9 +40,10 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::actors::ask;
-use crate::actors::events::Observe;
+use crate::actors::events::{Measure, Observe};
 use crate::doors::Roll;
 use crate::policy::BusError;
+use crate::policy::figures::Sheet;
 
 pub use beside::{Beside, Deed, Key, Panel, Press};
 pub use hub::{Feed, Hub, hub};
@@ -141,6 +146,8 @@ pub struct House {
     pub keeper: Option<Observed>,
     /// The shared port, when it is open; its picture lists the clients.
     pub mux: Option<Observed>,
+    /// Everybody who counts and measures, but the accessories.
+    pub measured: Vec<Measured>,
     /// What the page shows and does beside accessories.
     pub beside: Beside,
 }
@@ -172,5 +179,28 @@ where
 {
     fn from(addr: Addr<A>) -> Self {
         Self(Arc::new(move |within| Box::pin(ask(&addr, Observe, within))))
+    }
+}
+
+/// An actor of which the door knows only that it counts and measures. Made from its address.
+#[derive(Clone)]
+pub struct Measured(Take);
+
+type Take = Arc<dyn Fn(Duration) -> BoxFuture<'static, Result<Sheet, BusError>> + Send + Sync>;
+
+impl Measured {
+    /// What it counted and measured, if it tells in this time.
+    fn take(&self, within: Duration) -> BoxFuture<'static, Result<Sheet, BusError>> {
+        (self.0)(within)
+    }
+}
+
+impl<A> From<Addr<A>> for Measured
+where
+    A: Actor + Handler<Measure>,
+    A::Context: ToEnvelope<A, Measure>,
+{
+    fn from(addr: Addr<A>) -> Self {
+        Self(Arc::new(move |within| Box::pin(ask(&addr, Measure, within))))
     }
 }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::events::Follower;
+use super::figures::figures;
 use super::gate::ALIVE;
 use super::hub::Feed;
 use super::json::{self, AccessoryObject};
@@ -159,6 +160,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/api/events", get(follow))
         .route(ALIVE, get(async || text(StatusCode::OK, "alive\n".into())))
         .route("/readyz", get(ready))
+        .route("/metrics", get(figures))
         .merge(page::routes())
         .merge(beside::routes())
         .fallback(async |uri: Uri| Fault::unknown_path(uri.path()))

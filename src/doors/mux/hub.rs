@@ -7,8 +7,9 @@ use std::rc::Rc;
 use actix::{Actor, ActorContext, Context, Handler};
 
 use super::server::Desk;
-use crate::actors::events::{Direction, Drain, LinkChanged, LinkState, Observe, TelegramSeen};
+use crate::actors::events::{Direction, Drain, LinkChanged, LinkState, Measure, Observe, TelegramSeen};
 use crate::policy::BusError;
+use crate::policy::figures::Sheet;
 
 /// A storm's 200 telegrams between two turns, and headroom.
 const MAILBOX: usize = 512;
@@ -55,6 +56,14 @@ impl Handler<Observe> for Hub {
 
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
         Ok(self.desk.picture())
+    }
+}
+
+impl Handler<Measure> for Hub {
+    type Result = Result<Sheet, BusError>;
+
+    fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
+        Ok(self.desk.measure())
     }
 }
 

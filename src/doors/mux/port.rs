@@ -14,6 +14,7 @@ use super::judge::{Access, Kind, Network, Refusal, judge, refusal};
 use super::tally::{Said, Totals};
 use super::transfer::Transfers;
 use crate::conbus::{Datapoint, Function, System, Telegram};
+use crate::policy::figures::Sheet;
 use crate::policy::{BusError, Moment, earliest};
 
 /// Telegrams of a client that wait for their turn: a bus of 255 modules is asked in a few rounds, and what is
@@ -400,6 +401,11 @@ impl Port {
     pub(super) fn picture(&self, now: Moment) -> Value {
         let clients = self.clients.values().map(|client| (client.address, client.since, &client.said));
         self.totals.picture(clients, now)
+    }
+
+    /// Notes the figures of the port.
+    pub(super) fn note(&self, gateway: &str, sheet: &mut Sheet) {
+        self.totals.note(gateway, self.clients.values().map(|client| &client.said), sheet);
     }
 
     fn ask(

@@ -26,6 +26,7 @@ use crate::actors::connection::Connection;
 use crate::actors::events::Exchange;
 use crate::actors::{ask, now};
 use crate::conbus::{NoiseCause, Piece, Splitter, Telegram};
+use crate::policy::figures::Sheet;
 use crate::policy::{BusError, GatewayId, Moment, Urgency};
 
 /// Frames that may wait for a client to take them: half a minute of a busy bus, 32 KiB at most.
@@ -205,6 +206,12 @@ impl Desk {
         picture["firmware"] = rules.firmware.into();
         picture["max_clients"] = rules.max_clients.into();
         picture
+    }
+
+    pub(super) fn measure(&self) -> Sheet {
+        let mut sheet = Sheet::default();
+        self.port.borrow().note(&self.gateway_name, &mut sheet);
+        sheet
     }
 
     fn exchange(

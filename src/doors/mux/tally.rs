@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use crate::policy::Moment;
+use crate::policy::figures::{Sheet, names};
 
 /// Of one client.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -62,6 +63,42 @@ impl Totals {
     /// A client has left.
     pub(super) fn gone(&mut self, said: &Said) {
         self.of_those_gone.add(said);
+    }
+
+    /// What all clients together had counted, those who are there included.
+    fn all<'a>(&self, here: impl Iterator<Item = &'a Said>) -> Said {
+        let mut all = self.of_those_gone;
+        here.for_each(|said| all.add(said));
+        all
+    }
+
+    /// Notes the figures of the port.
+    pub(super) fn note<'a>(
+        &self,
+        gateway: &str,
+        here: impl Iterator<Item = &'a Said> + Clone,
+        sheet: &mut Sheet,
+    ) {
+        sheet.level(&names::MUX_CLIENTS, &[gateway], here.clone().count() as f64);
+        let all = self.all(here);
+        for (fate, total) in [
+            ("sent", all.sent),
+            ("heard", all.heard),
+            ("refused", all.refused),
+            ("dropped", all.dropped),
+            ("joined", all.joined),
+            ("unanswered", all.unanswered),
+        ] {
+            sheet.count(&names::MUX_TELEGRAMS, &[gateway, fate], total);
+        }
+        for (reason, total) in [
+            ("stranger", self.strangers),
+            ("full", self.turned_away),
+            ("slow", self.slow),
+            ("babble", self.babblers),
+        ] {
+            sheet.count(&names::MUX_DENIED, &[gateway, reason], total);
+        }
     }
 
     /// The port as an object, with those who are there.
