@@ -5,6 +5,7 @@
 //! link ends the actor's session, and the restart, which keeps address and mailbox, dials again after the
 //! back-off. Of two sockets the old one is always closed before the new one is dialled.
 
+mod reload;
 mod tally;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::FramedRead;
 
+pub use self::reload::LinkPlan;
 use self::tally::{Counters, Lost, Tally};
 use super::events::{
     Drain, Exchange, ExchangeEnded, LinkChanged, LinkState, Name, NewsLost, TelegramReceived, TelegramSent,

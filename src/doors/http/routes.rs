@@ -313,6 +313,7 @@ async fn overview(State(site): Shared) -> Response {
         "poller": poller,
         "state": state,
         "mux": mux.map(status::shown),
+        "reload": status::reload(&house.reloads.borrow(), now()),
         "http": {"door": site.tally.picture(), "hub": hub},
         "actors": actors,
     })))
