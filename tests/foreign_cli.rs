@@ -1,4 +1,4 @@
-//! The emulated gateway and the shared port against another program's command line: `conson-xp`, installed by `tests/run`.
+//! The emulated gateway against another program's command line: `conson-xp`, installed by `tests/run`.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,20 +11,15 @@
 #[allow(dead_code, reason = "this test needs a part of it")]
 mod programs;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::programs::{Program, ask, free_port, pause, write_config};
+use conbusd::config;
 
-/// How long an answer over HTTP may take.
-const WITHIN: Duration = Duration::from_secs(10);
+use crate::programs::{Program, free_port, write_config};
 
 /// The other program in a folder whose `cli.yml` leads to our gateway.
 struct Other<'a> {
@@ -51,13 +46,6 @@ impl Other<'_> {
         serde_json::from_str(json).unwrap_or_else(|error| panic!("{words:?}: {error}: {told}"))
     }
 
-    /// Whether this telegram is among those that it took for answers: on a shared bus others are heard, too.
-    fn hears(&self, words: &[&str], telegram: &str) {
-        let answer = self.ask(words);
-        let heard = answer["received_telegrams"].as_array().unwrap_or_else(|| panic!("{words:?}: {answer}"));
-        assert!(heard.iter().any(|one| one == telegram), "{words:?} {telegram}: {answer}");
-    }
-
     /// The only telegram that answered.
     fn reply(&self, words: &[&str]) -> String {
         let answer = self.ask(words);
@@ -65,8 +53,8 @@ impl Other<'_> {
     }
 }
 
-/// Where the program is, if it is there.
-fn program() -> Option<String> {
+/// The path of the other program; without it the test is skipped.
+fn installed() -> Option<String> {
     let program = std::env::var("CONBUSD_FOREIGN_XP").ok();
     if program.is_none() {
         println!("skipped: CONBUSD_FOREIGN_XP does not name the program; tests/run installs it");
@@ -74,22 +62,77 @@ fn program() -> Option<String> {
     program
 }
 
-/// Leads the program to a port.
-fn lead(folder: &Path, port: u16) {
+/// Our gateway with the modules of the shipped config, and the other program's files that lead to it.
+fn gateway(folder: &Path) -> Program {
+    let port = free_port();
     let bus = format!("conbus:\n  ip: 127.0.0.1\n  port: {port}\n  timeout: 1\n  queue_delay_max: 6\n");
-    std::fs::write(folder.join("cli.yml"), bus).unwrap();
-    std::fs::write(folder.join("logger.yml"), "log:\n  path: log\n").unwrap();
+    fs::write(folder.join("cli.yml"), bus).unwrap();
+    fs::write(folder.join("logger.yml"), "log:\n  path: log\n").unwrap();
+    write_config(folder, include_str!("../config.toml"));
+    let mut gateway = Program::start(&["emulator", "--listen", &format!("127.0.0.1:{port}")], folder);
+    gateway.says("listening address=");
+    gateway
+}
+
+/// Runs `conbusd import` on these files of a folder; what it says.
+fn import(folder: &Path, files: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conbusd"));
+    command.arg("import").args(files).args(["--out", "made.toml"]).current_dir(folder);
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(0), "{files:?}: {said}");
+    said
+}
+
+#[test]
+fn what_another_program_exports_is_imported_whole() {
+    let Some(program) = installed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let _gateway = gateway(folder.path());
+    let other = Other { program, folder: folder.path() };
+    let told = other.say(&["export", "config"]);
+    assert!(told.contains("(9 devices)"), "{told}");
+    let said = import(folder.path(), &["export.yml", "cli.yml"]);
+    let made = config::load(&folder.path().join("made.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let ours = config::load(&folder.path().join("config.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let modules = |config: &config::Config| -> Vec<String> {
+        let mut all: Vec<String> = (config.modules.iter())
+            .map(|module| format!("{} {} {}", module.serial, module.module_type, module.link))
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(modules(&made), modules(&ours), "{said}");
+    assert!(made.gateways[0].address.to_string().starts_with("127.0.0.1:"));
+}
+
+/// No source distribution of the package holds a sample of its files, so its own classes write them.
+#[test]
+fn what_another_programs_own_classes_write_is_imported_whole() {
+    let Some(program) = installed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let python = Path::new(&program).with_file_name("python");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/own_files.py");
+    let wrote = Command::new(python).arg(script).current_dir(folder.path()).output().unwrap();
+    assert!(wrote.status.success(), "{}", String::from_utf8_lossy(&wrote.stderr));
+    let said = import(folder.path(), &["conson.yml", "homekit.yml", "cli.yml"]);
+    let made = config::load(&folder.path().join("made.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let lamps: Vec<(&str, &str, bool)> = (made.accessories.iter())
+        .map(|lamp| (lamp.id.as_str(), lamp.room.as_str(), lamp.on_event.is_some()))
+        .collect();
+    let expected = [("salon", "Salon", false), ("spots", "Salon", true), ("off", "", false)];
+    assert_eq!(lamps, expected, "{said}");
+    assert_eq!(made.gateways[0].address.to_string(), "192.168.1.100:10001", "{said}");
+    let table = made.modules[0].action_table.clone().unwrap_or_default();
+    assert_eq!(table.len(), 6, "{said}");
+    assert!(said.contains("accessory `Everything off`: its events drive 4 outputs: a scene"), "{said}");
 }
 
 #[test]
 fn another_programs_command_line_finds_a_house() {
-    let Some(program) = program() else { return };
+    let Some(program) = installed() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
-    lead(folder.path(), port);
-    write_config(folder.path(), include_str!("../config.toml"));
-    let mut gateway = Program::start(&["emulator", "--listen", &format!("127.0.0.1:{port}")], folder.path());
-    gateway.says("listening address=");
+    let _gateway = gateway(folder.path());
     let other = Other { program, folder: folder.path() };
     let (relay, dimmer) = ("0012345003", "0012345006");
 
@@ -113,154 +156,4 @@ fn another_programs_command_line_finds_a_house() {
     let table = other.ask(&["actiontable", "download", relay]);
     let expected = serde_json::json!(["XP20 2 0 > 1 TOGGLE;", "XP20 2 7 > 1 OFF;"]);
     assert_eq!(table["actiontable_short"], expected, "{table}");
-}
-
-/// The shipped house behind a gateway of its own, with the shared port; no door but HTTP and that.
-fn shared_house(gateway: u16, http: u16, mux: u16) -> String {
-    let shipped = include_str!("../config.toml");
-    let house = shipped.split("# The HTTP door").next().unwrap();
-    let house = house.replace("address = \"emulator\"", &format!("address = \"127.0.0.1:{gateway}\""));
-    format!("{house}\n[http]\nlisten = \"127.0.0.1:{http}\"\n[mux]\nlisten = \"127.0.0.1:{mux}\"\n")
-}
-
-fn order(orders: &mut BufReader<TcpStream>, order: &str) -> Value {
-    orders.get_mut().write_all(format!("{order}\n").as_bytes()).unwrap();
-    let mut answer = String::new();
-    orders.read_line(&mut answer).unwrap();
-    let answer: Value = serde_json::from_str(&answer).unwrap();
-    assert_eq!(answer["ok"], true, "{order}: {answer}");
-    answer
-}
-
-/// What one program asks, and what the right answers are.
-struct Task {
-    relay: &'static str,
-    dimmer: &'static str,
-    acked: &'static str,
-    on: &'static str,
-    off: &'static str,
-    dimmed: &'static str,
-}
-
-const TASKS: [Task; 2] = [
-    Task {
-        relay: "0012345003",
-        dimmer: "0012345006",
-        acked: "<R0012345003F18DFL>",
-        on: "<R0012345003F02D12xxxx0001FC>",
-        off: "<R0012345003F02D12xxxx0000FD>",
-        dimmed: "<R0012345006F18DFO>",
-    },
-    Task {
-        relay: "0012345004",
-        dimmer: "0012345007",
-        acked: "<R0012345004F18DFM>",
-        on: "<R0012345004F02D12xxxx0001FF>",
-        off: "<R0012345004F02D12xxxx0000FE>",
-        dimmed: "<R0012345007F18DFP>",
-    },
-];
-
-/// What one of the programs does: finds the house, and switches a relay and a dimmer of its own.
-fn work(other: &Other<'_>, task: &Task) {
-    let found = other.say(&["discover"]);
-    for n in 1..=9 {
-        assert!(found.contains(&format!("001234500{n}")), "module {n}: {found}");
-    }
-    for _ in 0..2 {
-        other.hears(&["output", "on", task.relay, "0"], task.acked);
-        other.hears(&["output", "status", task.relay], task.on);
-        other.hears(&["output", "off", task.relay, "0"], task.acked);
-        other.hears(&["output", "status", task.relay], task.off);
-    }
-    other.hears(&["lightlevel", "set", task.dimmer, "1", "40"], task.dimmed);
-    assert_eq!(other.ask(&["lightlevel", "get", task.dimmer, "1"])["lightlevel_level"], 40);
-    other.hears(&["output", "on", task.relay, "3"], task.acked);
-}
-
-/// Reads over HTTP, the list from memory and a lamp from the bus, until it is over; how often.
-fn read_all_along(http: &str, over: &AtomicBool) -> u32 {
-    let mut reads = 0;
-    while !over.load(Ordering::Relaxed) {
-        let (status, list) = ask(http, "GET", "/api/accessories", None, WITHIN).unwrap();
-        assert_eq!((status, list.as_array().unwrap().len()), (200, 24));
-        let lamp = "/api/accessories/utility_light?max_age_ms=0";
-        let (status, lamp) = ask(http, "GET", lamp, None, WITHIN).unwrap();
-        assert_eq!(status, 200, "{lamp}");
-        reads += 1;
-        pause(Duration::from_millis(100));
-    }
-    reads
-}
-
-/// Lets a dimmer repeat itself, again and again, until it is over.
-fn storm_all_along(orders: &mut BufReader<TcpStream>, over: &AtomicBool) {
-    while !over.load(Ordering::Relaxed) {
-        order(orders, r#"{"do":"storm","serial":"0012345009","per_second":200}"#);
-        pause(Duration::from_secs(4));
-    }
-}
-
-/// The daemon shows what the programs did, over one connection.
-fn judge(http: &str, counters: &Value) {
-    for (id, field, wanted) in [
-        ("staircase_light", "on", json!(true)),
-        ("entrance_ceiling", "on", json!(false)),
-        ("salon_tree", "on", json!(true)),
-        ("salon_wall", "brightness", json!(40)),
-        ("kitchen_worktop", "brightness", json!(40)),
-    ] {
-        let (status, lamp) = ask(http, "GET", &format!("/api/accessories/{id}"), None, WITHIN).unwrap();
-        assert_eq!((status, &lamp[field], &lamp["freshness"]), (200, &wanted, &json!("fresh")), "{lamp}");
-    }
-    assert_eq!(counters["counters"]["connections_open_max"], 1, "{counters}");
-    assert_eq!(counters["counters"]["connections"], 1, "{counters}");
-    let (_, status) = ask(http, "GET", "/api/status", None, WITHIN).unwrap();
-    assert_eq!(status["gateways"][0]["connects_total"], 1, "{status}");
-    assert!(status["gateways"][0]["storms_total"].as_u64() >= Some(1), "{status}");
-    let shared = &status["mux"];
-    println!("shared port: {shared}");
-    assert!(shared["clients_total"].as_u64() >= Some(24), "each command is a client: {shared}");
-    assert_eq!((&shared["refused_total"], &shared["slow_total"]), (&json!(0), &json!(0)), "{shared}");
-}
-
-#[test]
-fn two_command_lines_and_http_readers_share_one_connection_while_a_module_storms() {
-    let Some(program) = program() else { return };
-    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let (bus, control, http, mux) = (free_port(), free_port(), free_port(), free_port());
-    for folder in &folders {
-        lead(folder.path(), mux);
-    }
-    let here = folders[0].path();
-    write_config(here, &shared_house(bus, http, mux));
-    let (listen, control) = (format!("127.0.0.1:{bus}"), format!("127.0.0.1:{control}"));
-    let mut gateway = Program::start(&["emulator", "--listen", &listen, "--control", &control], here);
-    gateway.says("taking orders address=");
-    let mut daemon = Program::start(&["run"], here);
-    daemon.says("connected gateway=home");
-    let mut orders = BufReader::new(TcpStream::connect(control).unwrap());
-    let http = format!("127.0.0.1:{http}");
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let reader = scope.spawn(|| read_all_along(&http, &over));
-        let storm = scope.spawn(|| storm_all_along(&mut orders, &over));
-        let workers: Vec<_> = folders
-            .iter()
-            .zip(&TASKS)
-            .map(|(folder, task)| {
-                let other = Other { program: program.clone(), folder: folder.path() };
-                scope.spawn(move || work(&other, task))
-            })
-            .collect();
-        let ended: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
-        // Whatever became of them, the others end.
-        over.store(true, Ordering::Relaxed);
-        assert!(reader.join().unwrap() > 0);
-        storm.join().unwrap();
-        for end in ended {
-            end.unwrap();
-        }
-    });
-    judge(&http, &order(&mut orders, r#"{"do":"counters"}"#));
 }
