@@ -5,6 +5,7 @@
 
 mod doors;
 pub mod homekit;
+mod mqtt;
 mod plans;
 pub mod restore;
 pub mod run;

@@ -7,11 +7,12 @@ use log::warn;
 use tokio::net::TcpListener;
 
 use super::homekit::HomeKitBefore;
+use super::mqtt::MqttBefore;
 use super::run::{RunError, listen, read_token};
 use super::{App, Audience};
 use crate::config::Config;
-use crate::doors::homekit;
 use crate::doors::http::{self, AccessoryCard, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use crate::doors::{homekit, mqtt};
 
 /// How long requests that are being answered may take when the daemon stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -20,6 +21,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 pub(super) struct Doors {
     http: Option<HttpBefore>,
     homekit: Option<HomeKitBefore>,
+    mqtt: Option<MqttBefore>,
 }
 
 struct HttpBefore {
@@ -33,18 +35,18 @@ struct HttpBefore {
 pub(super) struct OpenDoors {
     http: Option<Door>,
     homekit: Option<homekit::Door>,
+    mqtt: Option<mqtt::Door>,
 }
 
 impl Doors {
     /// Takes the addresses: what cannot be listened on is told before anything is dialled.
     pub(super) async fn open(config: &Config) -> Result<Self, RunError> {
-        for (section, is_there) in [("mqtt", config.mqtt.is_some()), ("mux", config.mux.is_some())] {
-            if is_there {
-                warn!(target: "app", "this version has no such door yet, it stays closed section=[{section}]");
-            }
+        if config.mux.is_some() {
+            warn!(target: "app", "this version has no such door yet, it stays closed section=[mux]");
         }
         let homekit = HomeKitBefore::open(config).await?;
-        let Some(plan) = &config.http else { return Ok(Self { http: None, homekit }) };
+        let mqtt = MqttBefore::open(config)?;
+        let Some(plan) = &config.http else { return Ok(Self { http: None, homekit, mqtt }) };
         let token = plan.token_file.as_deref().map(read_token).transpose()?;
         let listener = listen(&plan.listen.to_string(), "the HTTP door").await?;
         let (hub, feed) = http::hub();
@@ -54,7 +56,7 @@ impl Doors {
             name: config.service.name.clone(),
             limits: Limits::default(),
         };
-        Ok(Self { http: Some(HttpBefore { plan, listener, hub: hub.start(), feed }), homekit })
+        Ok(Self { http: Some(HttpBefore { plan, listener, hub: hub.start(), feed }), homekit, mqtt })
     }
 
     /// Who wants to hear facts.
@@ -66,6 +68,11 @@ impl Doors {
             audience.telegrams.push(http.hub.clone().recipient());
         }
         audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone()));
+        if let Some(mqtt) = &self.mqtt {
+            audience.accessories.push(mqtt.hub.clone().recipient());
+            audience.links.push(mqtt.hub.clone().recipient());
+            audience.buttons.push(mqtt.hub.clone().recipient());
+        }
         audience
     }
 
@@ -75,7 +82,8 @@ impl Doors {
             let house = house(config, app, &http.hub);
             http::serve(http.plan, http.listener, house, http.feed)
         });
-        OpenDoors { http, homekit: self.homekit.map(|homekit| homekit.serve(app)) }
+        let homekit = self.homekit.map(|homekit| homekit.serve(app));
+        OpenDoors { http, homekit, mqtt: self.mqtt.map(|mqtt| mqtt.serve(app)) }
     }
 }
 
@@ -114,12 +122,18 @@ impl OpenDoors {
         if let Some(http) = &self.http {
             http.refuse();
         }
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.refuse();
+        }
     }
 
     /// Lets what is being answered end, then closes.
     pub(super) async fn close(self) {
         if let Some(mut homekit) = self.homekit {
             homekit.close().await;
+        }
+        if let Some(mut mqtt) = self.mqtt {
+            mqtt.close().await;
         }
         if let Some(http) = self.http
             && http.drain(CLOSE_WITHIN).await.is_err()

@@ -60,6 +60,17 @@ pub enum RunError {
         /// What is wrong with it, and the remedy.
         why: String,
     },
+    /// A password or a certificate of the MQTT door cannot be used.
+    #[error("cannot use the file `{}` of [mqtt]: {why}", path.display())]
+    Secret {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it, and the remedy.
+        why: String,
+    },
+    /// The MQTT door cannot be opened.
+    #[error(transparent)]
+    Mqtt(#[from] crate::doors::mqtt::OpenError),
     /// The HomeKit door cannot be opened.
     #[error(transparent)]
     HomeKit(#[from] crate::doors::homekit::OpenError),
@@ -216,13 +227,19 @@ impl Signals {
 /// The least length of a token: 128 bits written as base64.
 const TOKEN_CHARACTERS_MIN: usize = 22;
 
+/// Refuses a file that others than its owner may read; the error says what to do.
+pub(super) fn owned_file(path: &Path) -> Result<(), String> {
+    let mode = std::fs::metadata(path).map_err(|cause| cause.to_string())?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(format!("others may read it (mode {:o}); `chmod 600` it", mode & 0o777));
+    }
+    Ok(())
+}
+
 /// Reads the token of the HTTP door; refuses one that others could read or guess.
 pub fn read_token(path: &Path) -> Result<String, RunError> {
     let refused = |why: String| RunError::Token { path: path.to_owned(), why };
-    let mode = std::fs::metadata(path).map_err(|cause| refused(cause.to_string()))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(refused(format!("others may read it (mode {:o}); `chmod 600` it", mode & 0o777)));
-    }
+    owned_file(path).map_err(refused)?;
     let text = std::fs::read_to_string(path).map_err(|cause| refused(cause.to_string()))?;
     let token = text.trim();
     if token.len() < TOKEN_CHARACTERS_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -2,3 +2,4 @@
 
 pub mod homekit;
 pub mod http;
+pub mod mqtt;

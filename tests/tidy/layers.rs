@@ -19,10 +19,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// The plain values of `policy` that a door may name: what messages to and from accessories carry.
+/// The plain values of `policy` that a door may name: what messages to and from accessories carry, and how to dial.
 const DOOR_VALUES: &[&str] = &[
     "AccessoryKind",
     "AccessoryState",
+    "Backoff",
+    "BackoffPlan",
     "BusError",
     "Cause",
     "Freshness",
