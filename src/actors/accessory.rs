@@ -49,9 +49,12 @@ const BLINK_FOR: Duration = Duration::from_secs(5);
 /// How long to wait before facts that found no room are told again.
 const TELL_AGAIN: Duration = Duration::from_millis(100);
 
+/// Where an accessory is asked.
+pub type AccessoryAddr = Addr<Accessory>;
+
 /// What an accessory is built from.
 pub struct AccessoryPlan {
-    /// Its place in the config.
+    /// By which it tells its changes.
     pub id: AccessoryId,
     /// Its configured id.
     pub name: Name,

@@ -317,7 +317,8 @@ pub struct AccessoryChanged {
     pub cause: Cause,
 }
 
-/// An accessory by its place in the config, from 0; its lasting name is its configured id.
+/// An accessory for as long as the process lives: no other ever gets its number. Its lasting name is its configured
+/// id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AccessoryId(pub u32);
 

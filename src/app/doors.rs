@@ -11,7 +11,7 @@ use super::mqtt::MqttBefore;
 use super::run::{RunError, listen, read_token};
 use super::{App, Audience};
 use crate::config::Config;
-use crate::doors::http::{self, AccessoryCard, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use crate::doors::http::{self, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Observed, Token};
 use crate::doors::{homekit, mqtt};
 
 /// How long requests that are being answered may take when the daemon stops.
@@ -79,7 +79,7 @@ impl Doors {
     /// Lets clients in.
     pub(super) fn serve(self, config: &Config, app: &App) -> OpenDoors {
         let http = self.http.map(|http| {
-            let house = house(config, app, &http.hub);
+            let house = house(config, app, &http.hub, self.mqtt.as_ref().map(|mqtt| mqtt.hub.clone().into()));
             http::serve(http.plan, http.listener, house, http.feed)
         });
         let homekit = self.homekit.map(|homekit| homekit.serve(app));
@@ -87,20 +87,10 @@ impl Doors {
     }
 }
 
-fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
-    let cards = config.accessories.iter().zip(&app.accessories);
+fn house(config: &Config, app: &App, hub: &Addr<Hub>, mqtt: Option<Observed>) -> House {
     let gateways = config.gateways.iter().zip(&app.connections).zip(&app.listeners);
     House {
-        accessories: cards
-            .map(|(accessory, addr)| AccessoryCard {
-                id: accessory.id.clone(),
-                name: accessory.name.clone(),
-                room: accessory.room.clone(),
-                kind: accessory.kind,
-                point: accessory.point,
-                addr: addr.clone(),
-            })
-            .collect(),
+        roll: app.roll(),
         gateways: gateways
             .map(|((gateway, connection), listener)| GatewayCard {
                 id: gateway.id.clone(),
@@ -113,6 +103,7 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         poller: app.poller.clone().into(),
         hub: hub.clone().into(),
         keeper: app.keeper.clone().map(Into::into),
+        mqtt,
     }
 }
 

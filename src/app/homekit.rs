@@ -8,11 +8,12 @@ use actix::{Actor, Recipient};
 use log::info;
 
 use super::App;
+use super::lamps::faces;
 use super::run::{RunError, claim};
 use crate::actors::ask;
 use crate::actors::events::{AccessoryChanged, Observe};
 use crate::config::Config;
-use crate::doors::homekit::{self, Door, HomeKitPlan, LampPlan, OpenError, SetupCode};
+use crate::doors::homekit::{self, Door, HomeKitPlan, OpenError, SetupCode};
 
 /// The file of pairings and numbers, in the state folder.
 const STORE: &str = "homekit.json";
@@ -25,17 +26,6 @@ fn store(config: &Config) -> PathBuf {
 }
 
 fn plan(config: &Config, section: &crate::config::HomeKit) -> HomeKitPlan {
-    let type_of = |serial| {
-        let module = config.modules.iter().find(|module| module.serial == serial);
-        module.map_or_else(String::new, |module| module.module_type.to_string())
-    };
-    let lamps = config.accessories.iter().map(|accessory| LampPlan {
-        id: accessory.id.clone(),
-        name: accessory.name.clone(),
-        kind: accessory.kind,
-        point: accessory.point,
-        module_type: type_of(accessory.point.serial),
-    });
     HomeKitPlan {
         listen: section.listen,
         name: config.service.name.clone(),
@@ -43,7 +33,7 @@ fn plan(config: &Config, section: &crate::config::HomeKit) -> HomeKitPlan {
         interface: section.interface.clone(),
         advertise: section.advertise,
         store: store(config),
-        lamps: lamps.collect(),
+        faces: faces(config),
     }
 }
 
@@ -73,7 +63,7 @@ impl HomeKitBefore {
             let picture = ask(&poller, Observe, LOOK_WITHIN);
             Box::pin(async move { picture.await.ok() }) as _
         };
-        self.door.serve(app.accessories.clone(), Box::new(modules));
+        self.door.serve(app.roll(), Box::new(modules));
         self.door
     }
 }

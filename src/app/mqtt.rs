@@ -8,10 +8,10 @@ use actix::{Actor, Addr};
 use super::App;
 use super::run::{RunError, owned_file};
 use crate::actors::ask;
-use crate::actors::events::{AccessoryId, Observe};
+use crate::actors::events::Observe;
 use crate::config::{Config, Mqtt};
 use crate::doors::mqtt::{
-    BrokerPlan, Door, House, Hub, Lamp, LookAtModules, ModuleFace, MqttPlan, Reload, Secret, TlsPlan,
+    BrokerPlan, Door, Hub, LookAtModules, ModuleFace, MqttPlan, Reload, Secret, TlsPlan,
 };
 
 /// The file of every topic that was ever published, in the state folder.
@@ -68,26 +68,14 @@ fn broker(section: &Mqtt) -> Result<BrokerPlan, RunError> {
     })
 }
 
-fn house(config: &Config) -> House {
-    let lamps = config.accessories.iter().enumerate().map(|(index, accessory)| Lamp {
-        place: AccessoryId(index as u32),
-        id: accessory.id.clone(),
-        name: accessory.name.clone(),
-        room: accessory.room.clone(),
-        kind: accessory.kind,
-        point: accessory.point,
-    });
+fn modules(config: &Config) -> Vec<ModuleFace> {
     let modules = config.modules.iter().map(|module| ModuleFace {
         serial: module.serial,
         module_type: module.module_type,
         link: module.link,
         gateway: module.gateway,
     });
-    House {
-        gateways: config.gateways.iter().map(|gateway| gateway.id.clone()).collect(),
-        modules: modules.collect(),
-        lamps: lamps.collect(),
-    }
+    modules.collect()
 }
 
 /// The door before the accessories exist.
@@ -109,7 +97,8 @@ impl MqttBefore {
             will_delay: section.will_delay,
             name: config.service.name.clone(),
             store: config.service.state_dir.join(STORE),
-            house: house(config),
+            gateways: config.gateways.iter().map(|gateway| gateway.id.clone()).collect(),
+            modules: modules(config),
         };
         let door = Door::prepare(plan)?;
         let hub = door.hub().start();
@@ -128,9 +117,7 @@ impl MqttBefore {
                 Err("this daemon reads its configuration at the start only: restart it".to_owned())
             })
         });
-        let places = app.accessories.iter().enumerate();
-        let addresses = places.map(|(index, addr)| (AccessoryId(index as u32), addr.clone()));
-        self.door.serve(addresses, modules, reload);
+        self.door.serve(app.roll(), modules, reload);
         self.door
     }
 }

@@ -1,5 +1,8 @@
 //! The doors: how people and programs reach the accessories. Each is a pure translation and a thin server.
 
+mod card;
 pub mod homekit;
 pub mod http;
 pub mod mqtt;
+
+pub use card::{AccessoryCard, AccessoryFace, Cards, Roll};

@@ -30,10 +30,13 @@ impl Drop for Running {
 
 /// One of mosquitto's programs: of the folder that `tests/run` unpacked, else of the system.
 fn program(name: &str) -> Command {
-    let Some(root) = std::env::var_os("CONBUSD_MOSQUITTO").map(PathBuf::from) else { return Command::new(name) };
+    let Some(root) = std::env::var_os("CONBUSD_MOSQUITTO").map(PathBuf::from) else {
+        return Command::new(name);
+    };
     let folder = if name == "mosquitto" { "usr/sbin" } else { "usr/bin" };
     let mut command = Command::new(root.join(folder).join(name));
-    let libraries = fs::read_dir(root.join("usr/lib")).into_iter().flatten().flatten().map(|entry| entry.path());
+    let libraries =
+        fs::read_dir(root.join("usr/lib")).into_iter().flatten().flatten().map(|entry| entry.path());
     let libraries: Vec<String> = libraries.map(|path| path.display().to_string()).collect();
     command.env("LD_LIBRARY_PATH", libraries.join(":"));
     command
@@ -71,7 +74,8 @@ impl Broker {
         }
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
-        let text = format!("per_listener_settings false\nlistener {port} 127.0.0.1\n{}", lines(folder.path()));
+        let text =
+            format!("per_listener_settings false\nlistener {port} 127.0.0.1\n{}", lines(folder.path()));
         fs::write(folder.path().join("broker.conf"), text).unwrap();
         let mut broker = Self { port, folder, clients: vec![], running: None };
         broker.go_on();
@@ -85,7 +89,11 @@ impl Broker {
     /// Starts it again, knowing nothing.
     pub(crate) fn go_on(&mut self) {
         let mut command = program("mosquitto");
-        command.arg("-c").arg(self.folder.path().join("broker.conf")).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("-c")
+            .arg(self.folder.path().join("broker.conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         self.running = Some(Running(command.spawn().unwrap()));
         eventually("the broker listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
     }
@@ -97,7 +105,9 @@ impl Broker {
 
     fn client(&self, name: &str) -> Command {
         let mut command = program(name);
-        command.args(["-h", "127.0.0.1", "-V", "5", "-q", "1", "-p", &self.port.to_string()]).args(&self.clients);
+        command
+            .args(["-h", "127.0.0.1", "-V", "5", "-q", "1", "-p", &self.port.to_string()])
+            .args(&self.clients);
         command
     }
 
@@ -106,13 +116,22 @@ impl Broker {
     }
 
     pub(crate) fn retain(&self, topic: &str, payload: &str) {
-        assert!(self.client("mosquitto_pub").args(["-r", "-t", topic, "-m", payload]).status().unwrap().success());
+        assert!(
+            self.client("mosquitto_pub").args(["-r", "-t", topic, "-m", payload]).status().unwrap().success()
+        );
     }
 
     /// A message for each line.
     pub(crate) fn publish_lines(&self, topic: &str, lines: &str, is_many: bool) {
         let mut command = self.client("mosquitto_pub");
-        command.args(["-t", topic, if is_many { "-l" } else { "-s" }]).stdin(Stdio::piped());
+        let how = if is_many {
+            "-l"
+        } else if lines.is_empty() {
+            "-n"
+        } else {
+            "-s"
+        };
+        command.args(["-t", topic, how]).stdin(Stdio::piped());
         let mut child = command.spawn().unwrap();
         child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
         assert!(child.wait().unwrap().success());
@@ -182,7 +201,9 @@ impl Ear {
 
     /// Hears until this stands at the topic.
     pub(crate) fn hears(&mut self, topic: &str, payload: &str) {
-        self.until(&format!("{topic} {payload}"), |ear| ear.known.get(topic).is_some_and(|known| known == payload));
+        self.until(&format!("{topic} {payload}"), |ear| {
+            ear.known.get(topic).is_some_and(|known| known == payload)
+        });
     }
 
     pub(crate) fn json(&self, topic: &str) -> Value {
@@ -222,7 +243,10 @@ pub(crate) const ACCESSORIES: &str = "\
 impl House {
     /// With a plain connection to this broker.
     pub(crate) fn start(broker: &Broker) -> Self {
-        let section = format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\ninstance = \"test\"\nwill_delay = \"2s\"\n", broker.port);
+        let section = format!(
+            "[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\ninstance = \"test\"\nwill_delay = \"2s\"\n",
+            broker.port
+        );
         Self::start_with("home", &section, ACCESSORIES)
     }
 

@@ -52,7 +52,10 @@ fn a_lamp_that_is_switched_elsewhere_is_told_once_and_a_press_is_an_event() {
     // Reads that confirm what is known are no news.
     let put = json!({"on": true});
     let path = "/api/accessories/hall";
-    assert_eq!(ask(&house.http.to_string(), "PUT", path, Some(&put), Duration::from_secs(10)).unwrap().0, 200);
+    assert_eq!(
+        ask(&house.http.to_string(), "PUT", path, Some(&put), Duration::from_secs(10)).unwrap().0,
+        200
+    );
     broker.publish("conbus/bridge/test/request/refresh", "");
     ear.until("the answer", |ear| ear.known.contains_key("conbus/bridge/test/response/refresh"));
     ear.listen(Duration::from_millis(300));
@@ -88,10 +91,12 @@ fn five_hundred_commands_in_a_second_end_in_the_last_with_few_telegrams() {
     let mut ear = broker.ear();
     ear.hears(TABLE, OFF);
     house.settle();
-    let sent = |house: &House| house.get("/api/status")["gateways"][0]["telegrams_sent_total"].as_u64().unwrap();
+    let sent =
+        |house: &House| house.get("/api/status")["gateways"][0]["telegrams_sent_total"].as_u64().unwrap();
     pause(Duration::from_secs(2));
     let before = sent(&house);
-    let levels: String = (0..500).map(|n| format!("{{\"state\":\"ON\",\"brightness\":{}}}\n", n % 99 + 1)).collect();
+    let levels: String =
+        (0..500).map(|n| format!("{{\"state\":\"ON\",\"brightness\":{}}}\n", n % 99 + 1)).collect();
     broker.publish_lines(&format!("{TABLE}/set"), &levels, true);
     let last = 499 % 99 + 1;
     ear.hears(TABLE, &format!(r#"{{"brightness":{last},"state":"ON"}}"#));

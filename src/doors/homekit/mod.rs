@@ -46,18 +46,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use actix::Addr;
-
-use crate::actors::accessory::Accessory;
-use crate::conbus::Point;
-use crate::policy::AccessoryKind;
+use crate::doors::AccessoryFace;
 
 pub use hub::Hub;
 pub use offline::{pairings, reset};
 pub use server::{Door, LookAtModules};
-
-/// Where an accessory is asked.
-pub type LampAddr = Addr<Accessory>;
 
 /// What the door is built from.
 #[derive(Clone, Debug)]
@@ -74,23 +67,8 @@ pub struct HomeKitPlan {
     pub advertise: Option<IpAddr>,
     /// The file of its pairings and numbers.
     pub store: PathBuf,
-    /// The accessories, each at the place of its [`AccessoryId`](crate::actors::events::AccessoryId).
-    pub lamps: Vec<LampPlan>,
-}
-
-/// An accessory as the door shows it.
-#[derive(Clone, Debug)]
-pub struct LampPlan {
-    /// Its configured id, by which it keeps its number for ever.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// What it is.
-    pub kind: AccessoryKind,
-    /// Its output.
-    pub point: Point,
-    /// The type of its module by the config.
-    pub module_type: String,
+    /// The accessories it begins with.
+    pub faces: Vec<AccessoryFace>,
 }
 
 /// A setup code. It is never printed by `Debug`.

@@ -32,11 +32,10 @@ use actix::{Actor, Addr, Handler};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::actors::accessory::Accessory;
 use crate::actors::ask;
 use crate::actors::events::Observe;
-use crate::conbus::Point;
-use crate::policy::{AccessoryKind, BusError};
+use crate::doors::Roll;
+use crate::policy::BusError;
 
 pub use hub::{Feed, Hub, hub};
 pub use server::{Door, serve};
@@ -110,22 +109,6 @@ impl Default for Limits {
     }
 }
 
-/// An accessory as the door shows it.
-pub struct AccessoryCard {
-    /// Its configured id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Where it is.
-    pub room: String,
-    /// What it is.
-    pub kind: AccessoryKind,
-    /// Its output.
-    pub point: Point,
-    /// Whom to ask.
-    pub addr: Addr<Accessory>,
-}
-
 /// A gateway as the door shows it.
 pub struct GatewayCard {
     /// Its configured id.
@@ -140,8 +123,8 @@ pub struct GatewayCard {
 
 /// Everything behind the door.
 pub struct House {
-    /// Each at the place of its [`AccessoryId`](crate::actors::events::AccessoryId).
-    pub accessories: Vec<AccessoryCard>,
+    /// The accessories, as they are now.
+    pub roll: Roll,
     /// Each at the place of its [`GatewayId`](crate::policy::GatewayId).
     pub gateways: Vec<GatewayCard>,
     /// The cache.
@@ -152,6 +135,8 @@ pub struct House {
     pub hub: Observed,
     /// The keeper, when state is kept.
     pub keeper: Option<Observed>,
+    /// The MQTT door, when it is open.
+    pub mqtt: Option<Observed>,
 }
 
 /// An actor of which the door knows only that it can be observed. Made from its address.

@@ -1,6 +1,5 @@
 //! Which path is answered how: asks the accessories and words what they say.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,12 +19,13 @@ use tokio::sync::watch;
 use super::events::Follower;
 use super::gate::ALIVE;
 use super::hub::Feed;
-use super::json::{self, AccessoryObject, Face};
+use super::json::{self, AccessoryObject};
 use super::status::{self, Picture};
 use super::translate::{self, Fault};
-use super::{AccessoryCard, House, Limits};
-use crate::actors::events::{GetState, SetTarget};
+use super::{House, Limits};
+use crate::actors::events::{GetState, Observe, SetTarget};
 use crate::actors::{ask, now};
+use crate::doors::{AccessoryCard, Cards};
 use crate::policy::store::Want;
 use crate::policy::switch::{AccessoryState, Until};
 use crate::policy::{BusError, Freshness};
@@ -101,52 +101,50 @@ impl Tally {
 pub(super) struct Site {
     pub name: String,
     pub house: House,
-    pub places: HashMap<String, usize>,
     pub feed: Feed,
     pub stage: watch::Receiver<Stage>,
     pub limits: Limits,
     pub tally: Tally,
 }
 
-impl AccessoryCard {
-    pub(super) fn face(&self) -> Face<'_> {
-        Face { id: &self.id, name: &self.name, room: &self.room, kind: self.kind, point: self.point }
-    }
-}
-
 impl Site {
-    fn card(&self, id: &str) -> Result<&AccessoryCard, Fault> {
-        let place = self.places.get(id).ok_or_else(|| Fault::unknown_accessory(id))?;
-        Ok(&self.house.accessories[*place])
+    /// The accessories as they are now.
+    pub(super) fn cards(&self) -> Arc<Cards> {
+        Arc::clone(&self.house.roll.borrow())
+    }
+
+    fn card(&self, id: &str) -> Result<AccessoryCard, Fault> {
+        self.house.roll.borrow().named(id).cloned().ok_or_else(|| Fault::unknown_accessory(id))
     }
 
     pub(super) fn gateway_name(&self, gateway: usize) -> Option<&str> {
         self.house.gateways.get(gateway).map(|gateway| gateway.id.as_str())
     }
+}
 
-    /// What every accessory shows now. One that does not answer shows nothing: the list never waits for it.
-    pub(super) async fn states(&self) -> Result<Vec<AccessoryState>, BusError> {
-        const SILENT: AccessoryState = AccessoryState {
-            on: None,
-            brightness: None,
-            freshness: Freshness::Unknown,
-            observed_at: None,
-            origin: None,
-        };
-        let cards = &self.house.accessories;
-        let answers = cards.iter().map(|card| ask(&card.addr, GetState { max_age: Want::Any }, LIST_WITHIN));
-        let shown = |answer| match answer {
-            Err(BusError::Stopping) => Err(BusError::Stopping),
-            answer => Ok(answer.unwrap_or(SILENT)),
-        };
-        join_all(answers).await.into_iter().map(shown).collect()
-    }
+/// What every accessory shows now. One that does not answer shows nothing: the list never waits for it.
+pub(super) async fn states(cards: &Cards) -> Result<Vec<AccessoryState>, BusError> {
+    const SILENT: AccessoryState = AccessoryState {
+        on: None,
+        brightness: None,
+        freshness: Freshness::Unknown,
+        observed_at: None,
+        origin: None,
+    };
+    let answers =
+        cards.all().iter().map(|card| ask(&card.addr, GetState { max_age: Want::Any }, LIST_WITHIN));
+    let shown = |answer| match answer {
+        Err(BusError::Stopping) => Err(BusError::Stopping),
+        answer => Ok(answer.unwrap_or(SILENT)),
+    };
+    join_all(answers).await.into_iter().map(shown).collect()
+}
 
-    pub(super) fn list<'a>(&'a self, states: &[AccessoryState]) -> Vec<AccessoryObject<'a>> {
-        let now = now();
-        let pairs = self.house.accessories.iter().zip(states);
-        pairs.map(|(card, state)| AccessoryObject::new(card.face(), state, now)).collect()
-    }
+/// The list of these accessories in these states.
+pub(super) fn listed<'a>(cards: &'a Cards, states: &[AccessoryState]) -> Vec<AccessoryObject<'a>> {
+    let now = now();
+    let pairs = cards.faces().zip(states);
+    pairs.map(|(face, state)| AccessoryObject::new(face, state, now)).collect()
 }
 
 type Shared = State<Arc<Site>>;
@@ -169,8 +167,9 @@ pub(super) fn router(site: Arc<Site>) -> Router {
 }
 
 async fn list(State(site): Shared) -> Result<Response, Fault> {
-    let states = site.states().await?;
-    Ok(good(json::bytes(&site.list(&states))))
+    let cards = site.cards();
+    let states = states(&cards).await?;
+    Ok(good(json::bytes(&listed(&cards, &states))))
 }
 
 async fn one(
@@ -182,7 +181,7 @@ async fn one(
     let card = site.card(&known(id)?)?;
     let max_age = translate::want(uri.query(), asked_at)?;
     let state = ask(&card.addr, GetState { max_age }, READ_WITHIN).await?;
-    Ok(good(json::bytes(&AccessoryObject::new(card.face(), &state, now()))))
+    Ok(good(json::bytes(&AccessoryObject::new(&card.face, &state, now()))))
 }
 
 async fn set(
@@ -193,10 +192,10 @@ async fn set(
 ) -> Result<Response, Fault> {
     let body = read(&headers, body, site.limits.body_within).await?;
     let card = site.card(&known(id)?)?;
-    let target = translate::target(&body, &card.id, card.kind)?;
+    let target = translate::target(&body, &card.face.id, card.face.kind)?;
     let wish = SetTarget { target, until: Until::Confirmed, client: CLIENT };
     let state = ask(&card.addr, wish, WRITE_WITHIN).await?;
-    Ok(good(json::bytes(&AccessoryObject::new(card.face(), &state, now()))))
+    Ok(good(json::bytes(&AccessoryObject::new(&card.face, &state, now()))))
 }
 
 /// A path that is no text names no accessory.
@@ -242,8 +241,8 @@ async fn modules(State(site): Shared) -> Result<Response, Fault> {
         BusError::TimedOut => BusError::Busy,
         other => other,
     })?;
-    let faces: Vec<Face<'_>> = site.house.accessories.iter().map(AccessoryCard::face).collect();
-    Ok(good(json::bytes(&status::modules(poller, &faces))))
+    let cards = site.cards();
+    Ok(good(json::bytes(&status::modules(poller, &cards.faces()))))
 }
 
 async fn overview(State(site): Shared) -> Response {
@@ -252,12 +251,13 @@ async fn overview(State(site): Shared) -> Response {
         .gateways
         .iter()
         .map(|gateway| join(gateway.connection.look(OBSERVE_WITHIN), gateway.listener.look(OBSERVE_WITHIN)));
-    let accessories =
-        house.accessories.iter().map(|card| ask(&card.addr, crate::actors::events::Observe, OBSERVE_WITHIN));
+    let cards = site.cards();
+    let accessories = cards.all().iter().map(|card| ask(&card.addr, Observe, OBSERVE_WITHIN));
     let singles = [&house.cache, &house.poller, &house.hub].into_iter().chain(&house.keeper);
     let singles = join_all(singles.map(|actor| actor.look(OBSERVE_WITHIN)));
-    let (gateways, (accessories, singles)) =
-        join(join_all(gateways), join(join_all(accessories), singles)).await;
+    let mqtt = join_all(house.mqtt.iter().map(|door| door.look(OBSERVE_WITHIN)));
+    let (gateways, (accessories, (singles, mqtt))) =
+        join(join_all(gateways), join(join_all(accessories), join(singles, mqtt))).await;
     let mut actors = serde_json::Map::new();
     let mut note = |name: String, picture: &Picture| actors.insert(name, status::word(picture).into());
     for (name, picture) in ["cache", "poller", "http", "keeper"].iter().zip(&singles) {
@@ -267,8 +267,8 @@ async fn overview(State(site): Shared) -> Response {
         note(format!("connection/{}", card.id), connection);
         note(format!("listener/{}", card.id), listener);
     }
-    for (card, picture) in house.accessories.iter().zip(&accessories) {
-        note(format!("accessory/{}", card.id), picture);
+    for (face, picture) in cards.faces().zip(&accessories) {
+        note(format!("accessory/{}", face.id), picture);
     }
     let links = site.feed.links();
     let gateways =
@@ -288,6 +288,7 @@ async fn overview(State(site): Shared) -> Response {
         "poller": poller,
         "state": state,
         "http": {"door": site.tally.picture(), "hub": hub},
+        "mqtt": mqtt.into_iter().map(status::shown).next(),
         "actors": actors,
     })))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::House;
 use super::board::{Board, Message};
 use super::claims::Claims;
 use super::ledger::Ledger;
@@ -15,9 +16,9 @@ use super::modules::Modules;
 use super::payload;
 use super::requests::Request;
 use super::topics::{Route, Topics};
-use super::{House, Lamp};
 use crate::actors::events::AccessoryId;
 use crate::conbus::{Edge, EventSource, Point};
+use crate::doors::AccessoryFace;
 use crate::policy::Moment;
 use crate::policy::switch::{AccessoryState, Target};
 
@@ -111,13 +112,13 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// A desk of this house that has not met its broker yet.
-    pub(super) fn new(topics: Topics, name: String, ledger: Ledger, now: Moment) -> Self {
+    /// A desk of this house, still without accessories, that has not met its broker yet.
+    pub(super) fn new(topics: Topics, house: House, ledger: Ledger, now: Moment) -> Self {
         Self {
             topics,
-            name,
+            name: String::new(),
             version: env!("CARGO_PKG_VERSION"),
-            house: House::default(),
+            house,
             shown: BTreeMap::new(),
             links: BTreeMap::new(),
             modules: Modules::default(),
@@ -159,9 +160,9 @@ impl Desk {
         self.phase == Phase::Open
     }
 
-    /// The house as it is now.
-    pub(super) fn rehouse(&mut self, house: House, now: Moment) -> Vec<Effect> {
-        self.house = house;
+    /// The accessories as they are now.
+    pub(super) fn rehouse(&mut self, lamps: Vec<AccessoryFace>, now: Moment) -> Vec<Effect> {
+        self.house.lamps = lamps;
         let lamps = &self.house.lamps;
         self.shown.retain(|place, _| lamps.iter().any(|lamp| lamp.place == *place));
         self.wishes.retain(|place, _| lamps.iter().any(|lamp| lamp.place == *place));
@@ -367,7 +368,7 @@ impl Desk {
     }
 
     /// The topic of what this lamp does.
-    pub(super) fn output_topic(&self, lamp: &Lamp) -> Option<String> {
+    pub(super) fn output_topic(&self, lamp: &AccessoryFace) -> Option<String> {
         Some(self.topics.output(self.house.gateway_of(lamp.point.serial)?, lamp.point))
     }
 

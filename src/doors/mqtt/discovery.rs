@@ -5,10 +5,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::ModuleFace;
 use super::modules::Facts;
 use super::topics::Topics;
-use super::{Lamp, ModuleFace};
 use crate::conbus::Category;
+use crate::doors::AccessoryFace;
 use crate::policy::AccessoryKind;
 
 /// At least once: a state that is lost on the way would be wrong until the next change.
@@ -94,7 +95,7 @@ impl Describe<'_> {
         &self,
         gateway: &str,
         module: &ModuleFace,
-        lamps: &[&Lamp],
+        lamps: &[&AccessoryFace],
         facts: &Facts,
     ) -> Option<Device> {
         if module.module_type.is_bridge() {
@@ -148,7 +149,7 @@ impl Describe<'_> {
         Some(Device { id, gateway: gateway.to_owned(), config })
     }
 
-    fn lamp(&self, gateway: &str, device: &str, lamp: &Lamp) -> (String, Value) {
+    fn lamp(&self, gateway: &str, device: &str, lamp: &AccessoryFace) -> (String, Value) {
         let output = lamp.point.output.get();
         let platform = if lamp.kind == AccessoryKind::Outlet { "switch" } else { "light" };
         let slug = lamp.id.to_lowercase().replace('-', "_");
@@ -200,7 +201,7 @@ impl Describe<'_> {
         })
     }
 
-    fn identify(&self, device: &str, lamp: &Lamp) -> Value {
+    fn identify(&self, device: &str, lamp: &AccessoryFace) -> Value {
         json!({
             "platform": "button",
             "name": "Identify",
@@ -247,7 +248,7 @@ impl Describe<'_> {
 }
 
 /// The room that all of these are in.
-fn one_room<'a>(lamps: &[&'a Lamp]) -> Option<&'a str> {
+fn one_room<'a>(lamps: &[&'a AccessoryFace]) -> Option<&'a str> {
     let room = lamps.first().map(|lamp| lamp.room.as_str()).filter(|room| !room.is_empty())?;
     lamps.iter().all(|lamp| lamp.room == room).then_some(room)
 }

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use crate::actors::events::AccessoryId;
 use crate::conbus::{ModuleType, Point, SerialNumber};
-use crate::policy::AccessoryKind;
+use crate::doors::AccessoryFace;
 
 pub use hub::Hub;
 pub use server::{Door, LookAtModules, Reload};
@@ -54,8 +54,10 @@ pub struct MqttPlan {
     pub name: String,
     /// The file of every topic that was ever published.
     pub store: PathBuf,
-    /// What is behind the door.
-    pub house: House,
+    /// The ids of the gateways, each at the place of its [`GatewayId`](crate::policy::GatewayId).
+    pub gateways: Vec<String>,
+    /// The modules.
+    pub modules: Vec<ModuleFace>,
 }
 
 /// A broker, and how it is entered.
@@ -101,13 +103,13 @@ impl fmt::Debug for Secret {
 
 /// What is behind the door.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct House {
-    /// The ids of the gateways, each at the place of its [`GatewayId`](crate::policy::GatewayId).
-    pub gateways: Vec<String>,
+struct House {
+    /// The ids of the gateways.
+    gateways: Vec<String>,
     /// The modules.
-    pub modules: Vec<ModuleFace>,
+    modules: Vec<ModuleFace>,
     /// The accessories.
-    pub lamps: Vec<Lamp>,
+    lamps: Vec<AccessoryFace>,
 }
 
 /// A module as the door shows it.
@@ -123,25 +125,8 @@ pub struct ModuleFace {
     pub gateway: usize,
 }
 
-/// An accessory as the door shows it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Lamp {
-    /// By which it tells its changes.
-    pub place: AccessoryId,
-    /// Its configured id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Where it is; empty when that is not configured.
-    pub room: String,
-    /// What it is.
-    pub kind: AccessoryKind,
-    /// Its output.
-    pub point: Point,
-}
-
 impl House {
-    fn lamp(&self, place: AccessoryId) -> Option<&Lamp> {
+    fn lamp(&self, place: AccessoryId) -> Option<&AccessoryFace> {
         self.lamps.iter().find(|lamp| lamp.place == place)
     }
 
@@ -152,7 +137,7 @@ impl House {
     }
 
     /// The accessory on this output, if it is behind this gateway.
-    fn lamp_at(&self, gateway: &str, point: Point) -> Option<&Lamp> {
+    fn lamp_at(&self, gateway: &str, point: Point) -> Option<&AccessoryFace> {
         let lamp = self.lamps.iter().find(|lamp| lamp.point == point)?;
         (self.gateway_of(point.serial) == Some(gateway)).then_some(lamp)
     }

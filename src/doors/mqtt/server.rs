@@ -1,11 +1,9 @@
 //! The connection of the door: dials the broker, says what the desk has to say, and asks accessories for it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::Addr;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{StreamExt as _, stream};
 use log::{debug, error, info, warn};
@@ -20,9 +18,10 @@ use super::link::{BrokerDial, Dial, Heard, LinkError, Session, Will};
 use super::requests::{Request, Verb};
 use super::topics::Topics;
 use super::{House, MqttPlan, OpenError};
-use crate::actors::accessory::Accessory;
+use crate::actors::accessory::AccessoryAddr;
 use crate::actors::events::{AccessoryId, GetState, Identify, SetTarget};
 use crate::actors::{ask, now};
+use crate::doors::Roll;
 use crate::policy::store::Want;
 use crate::policy::switch::{Target, Until};
 use crate::policy::{Backoff, BackoffPlan, Moment};
@@ -55,14 +54,10 @@ pub type LookAtModules = Box<dyn Fn() -> LocalBoxFuture<'static, Option<Value>>>
 /// Reads the configuration again, as a hang-up signal does; tells what came of it.
 pub type Reload = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Value, String>>>;
 
-/// Where accessories are asked.
-type Addresses = Rc<RefCell<HashMap<AccessoryId, Addr<Accessory>>>>;
-
 /// The MQTT door, before and after it is open.
 pub struct Door {
     desk: Rc<RefCell<Desk>>,
     news: Rc<Notify>,
-    addresses: Addresses,
     plan: MqttPlan,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -74,13 +69,13 @@ impl Door {
         let ledger = ledger(&plan)?;
         let instance = plan.instance.clone().unwrap_or_else(|| ledger.instance.clone());
         let topics = Topics { base: plan.base.clone(), prefix: plan.discovery_prefix.clone(), instance };
-        let at = now();
-        let mut desk = Desk::new(topics, plan.name.clone(), ledger, at);
-        desk.rehouse(plan.house.clone(), at);
+        let house =
+            House { gateways: plan.gateways.clone(), modules: plan.modules.clone(), lamps: Vec::new() };
+        let mut desk = Desk::new(topics, house, ledger, now());
+        desk.name.clone_from(&plan.name);
         Ok(Self {
             desk: Rc::new(RefCell::new(desk)),
             news: Rc::new(Notify::new()),
-            addresses: Rc::default(),
             plan,
             stop: watch::channel(false).0,
             tasks: Vec::new(),
@@ -93,13 +88,7 @@ impl Door {
     }
 
     /// Dials the broker, and goes on doing so.
-    pub fn serve(
-        &mut self,
-        addresses: impl IntoIterator<Item = (AccessoryId, Addr<Accessory>)>,
-        modules: LookAtModules,
-        reload: Reload,
-    ) {
-        self.addresses.borrow_mut().extend(addresses);
+    pub fn serve(&mut self, roll: Roll, modules: LookAtModules, reload: Reload) {
         let topics = self.desk.borrow().topics.clone();
         let dial = BrokerDial {
             plan: self.plan.broker.clone(),
@@ -109,36 +98,18 @@ impl Door {
         let attendant = Attendant {
             desk: self.desk.clone(),
             news: self.news.clone(),
-            addresses: self.addresses.clone(),
+            roll: roll.clone(),
             vault: FileVault::new(self.plan.store.clone()),
             reload: Rc::new(reload),
             broker: format!("{}:{}", self.plan.broker.host, self.plan.broker.port),
             stop: self.stop.subscribe(),
             grumble: Grumble::default(),
         };
-        let upkeep = upkeep(self.desk.clone(), self.news.clone(), self.addresses.clone(), modules);
+        let upkeep = upkeep(self.desk.clone(), self.news.clone(), roll, modules);
         self.tasks = vec![
             tokio::task::spawn_local(attendant.attend(Box::new(dial))),
             tokio::task::spawn_local(upkeep),
         ];
-    }
-
-    /// Takes the house as it is now.
-    pub fn rehouse(&self, house: House, addresses: impl IntoIterator<Item = (AccessoryId, Addr<Accessory>)>) {
-        *self.addresses.borrow_mut() = addresses.into_iter().collect();
-        let effects = self.desk.borrow_mut().rehouse(house, now());
-        for effect in effects {
-            if let Effect::Keep(text) = effect {
-                let saved = FileVault::new(self.plan.store.clone()).save(text);
-                let news = self.news.clone();
-                tokio::task::spawn_local(async move {
-                    if let Err(error) = saved.await {
-                        warn!(target: "mqtt", "cannot keep the list of topics: {error}");
-                    }
-                    news.notify_one();
-                });
-            }
-        }
     }
 
     /// Obeys nothing any more, and says good-bye to the broker.
@@ -211,7 +182,7 @@ enum End {
 struct Attendant {
     desk: Rc<RefCell<Desk>>,
     news: Rc<Notify>,
-    addresses: Addresses,
+    roll: Roll,
     vault: FileVault,
     reload: Rc<Reload>,
     broker: String,
@@ -223,6 +194,8 @@ impl Attendant {
     async fn attend(mut self, dial: Box<dyn Dial>) {
         let mut backoff = Backoff::new(BackoffPlan::gateway());
         while !*self.stop.borrow() {
+            // While it is away from the broker nothing comes of it but that the desk knows.
+            let _ = self.rehoused();
             let end = self.session(&*dial).await;
             self.desk.borrow_mut().lost();
             match end {
@@ -320,6 +293,7 @@ impl Attendant {
                     self.heard(heard?)
                 }
                 () = self.news.notified() => Vec::new(),
+                () = changed(&mut self.roll) => self.rehoused(),
                 () = until(wake) => {
                     if stalled.is_some_and(|at| now() >= at) {
                         return Err(LinkError::Gone(format!("nothing was acknowledged for {STALL:?}")));
@@ -339,6 +313,15 @@ impl Attendant {
                 }
             }
         }
+    }
+
+    fn rehoused(&mut self) -> Vec<Effect> {
+        let lamps = self.roll.borrow_and_update().faces().cloned().collect();
+        self.desk.borrow_mut().rehouse(lamps, now())
+    }
+
+    fn address(&self, place: AccessoryId) -> Option<AccessoryAddr> {
+        self.roll.borrow().at(place).map(|card| card.addr.clone())
     }
 
     fn next(&self) -> Option<super::board::Message> {
@@ -385,7 +368,7 @@ impl Attendant {
     /// Tells an accessory what is wanted, and then what was wanted meanwhile.
     fn wish(&self, place: AccessoryId, target: Target) {
         let (desk, news) = (self.desk.clone(), self.news.clone());
-        let addr = self.addresses.borrow().get(&place).cloned();
+        let addr = self.address(place);
         tokio::task::spawn_local(async move {
             let mut target = target;
             loop {
@@ -412,8 +395,11 @@ impl Attendant {
     fn answer(&self, request: Request) {
         let (desk, news) = (self.desk.clone(), self.news.clone());
         let doing: LocalBoxFuture<'static, Result<Value, String>> = match request.verb {
-            Verb::Refresh => Box::pin(refreshed(self.addresses.borrow().values().cloned().collect())),
-            Verb::Identify(place) => Box::pin(identified(self.addresses.borrow().get(&place).cloned())),
+            Verb::Refresh => {
+                let all = self.roll.borrow().all().iter().map(|card| card.addr.clone()).collect();
+                Box::pin(refreshed(all))
+            }
+            Verb::Identify(place) => Box::pin(identified(self.address(place))),
             Verb::Reload => (self.reload)(),
         };
         tokio::task::spawn_local(async move {
@@ -424,6 +410,13 @@ impl Attendant {
     }
 }
 
+/// Waits for the next list of accessories; for ever when there will be none.
+async fn changed(roll: &mut Roll) {
+    if roll.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
 async fn until(at: Option<Moment>) {
     match at {
         Some(at) => tokio::time::sleep(at.since(now())).await,
@@ -431,7 +424,7 @@ async fn until(at: Option<Moment>) {
     }
 }
 
-async fn refreshed(addresses: Vec<Addr<Accessory>>) -> Result<Value, String> {
+async fn refreshed(addresses: Vec<AccessoryAddr>) -> Result<Value, String> {
     let want = Want::Since(now());
     let reads = addresses.iter().map(|addr| ask(addr, GetState { max_age: want }, ANSWER_WITHIN));
     let outcomes: Vec<bool> =
@@ -440,7 +433,7 @@ async fn refreshed(addresses: Vec<Addr<Accessory>>) -> Result<Value, String> {
     Ok(json!({"read": read, "failed": outcomes.len() - read}))
 }
 
-async fn identified(addr: Option<Addr<Accessory>>) -> Result<Value, String> {
+async fn identified(addr: Option<AccessoryAddr>) -> Result<Value, String> {
     let addr = addr.ok_or("there is no such accessory")?;
     match ask(&addr, Identify, ANSWER_WITHIN).await {
         Ok(_) => Ok(json!({})),
@@ -449,13 +442,13 @@ async fn identified(addr: Option<Addr<Accessory>>) -> Result<Value, String> {
 }
 
 /// Looks at the modules now and then, and asks those that are silent whether they are there.
-async fn upkeep(desk: Rc<RefCell<Desk>>, news: Rc<Notify>, addresses: Addresses, modules: LookAtModules) {
+async fn upkeep(desk: Rc<RefCell<Desk>>, news: Rc<Notify>, roll: Roll, modules: LookAtModules) {
     loop {
         if let Some(picture) = modules().await {
             let asked = desk.borrow_mut().looked(&picture, now());
             news.notify_one();
             for place in asked {
-                let addr = addresses.borrow().get(&place).cloned();
+                let addr = roll.borrow().at(place).map(|card| card.addr.clone());
                 if let Some(addr) = addr {
                     // What comes of it is seen at the next look.
                     let _ = ask(&addr, GetState { max_age: Want::Since(now()) }, ANSWER_WITHIN).await;
