@@ -4,6 +4,7 @@
 //! owns the order in which everything stops.
 
 mod doors;
+pub mod fleet;
 pub mod homekit;
 mod lamps;
 mod mqtt;
@@ -280,6 +281,7 @@ impl Plans {
             modules: self.schedule_modules(used),
             roster: self.roster(),
             gateways: self.gateways.clone(),
+            diagnose_every: self.diagnose_every,
         }
     }
 }

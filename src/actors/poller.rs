@@ -4,9 +4,12 @@
 //! [`ButtonPressed`] and [`StormChanged`] (listeners). Tells the cache [`Refresh`]; asks connections itself only
 //! for what the roster needs and for storm probes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
+};
 use log::{debug, info, warn};
 
 use super::connection::Connection;
@@ -36,6 +39,9 @@ const BUTTON_EFFECT: Duration = Duration::from_millis(150);
 /// How long a storm probe may take to be written and answered.
 const PROBE_WITHIN: Duration = Duration::from_secs(1);
 
+/// After a connect, when modules are first asked how they are: everything else comes before.
+const DIAGNOSE_FIRST: Duration = Duration::from_secs(30);
+
 /// What a poller is built from.
 pub struct PollerPlan {
     /// How often, how much.
@@ -46,6 +52,8 @@ pub struct PollerPlan {
     pub roster: Vec<RosterPlan>,
     /// The names of the gateways, in their order.
     pub gateways: Vec<super::events::Name>,
+    /// How often modules are asked how they are; never when absent.
+    pub diagnose_every: Option<Duration>,
 }
 
 /// The actor. See the module.
@@ -57,6 +65,8 @@ pub struct Poller {
     cache: Outlet<Refresh>,
     /// Whether a read of the roster is under way, for each gateway.
     reading: Vec<bool>,
+    diagnose_every: Option<Duration>,
+    diagnoses: BTreeMap<GatewayId, SpawnHandle>,
     alarm: Alarm,
     refreshes: u64,
     warm_ups: u64,
@@ -72,6 +82,8 @@ impl Poller {
             gateways: plan.gateways,
             connections,
             cache,
+            diagnose_every: plan.diagnose_every,
+            diagnoses: BTreeMap::new(),
             alarm: Alarm::default(),
             refreshes: 0,
             warm_ups: 0,
@@ -124,6 +136,19 @@ impl Poller {
                 this.identify(gateway, ctx);
             });
         }));
+    }
+
+    /// Asks the modules of a gateway how they are, after this time and then again and again.
+    fn diagnose_later(&mut self, gateway: GatewayId, after: Duration, ctx: &mut Context<Self>) {
+        let Some(every) = self.diagnose_every else { return };
+        let turn = ctx.run_later(after.min(every), move |this, ctx| {
+            this.roster.diagnose(gateway);
+            this.identify(gateway, ctx);
+            this.diagnose_later(gateway, every, ctx);
+        });
+        if let Some(earlier) = self.diagnoses.insert(gateway, turn) {
+            ctx.cancel_future(earlier);
+        }
     }
 
     fn note(&mut self, effect: RosterEffect) {
@@ -209,8 +234,13 @@ impl Handler<LinkChanged> for Poller {
                 self.step(ctx);
                 // State first: what the cache now asks for is on its way to the outbox.
                 ctx.run_later(READ_PAUSE, move |this, ctx| this.identify(link.gateway, ctx));
+                self.diagnose_later(link.gateway, DIAGNOSE_FIRST, ctx);
             }
             LinkState::Down => {
+                if let Some(turn) = self.diagnoses.remove(&link.gateway) {
+                    ctx.cancel_future(turn);
+                }
+
                 self.schedule.link_down(link.gateway);
                 self.roster.link_down(link.gateway);
             }
@@ -233,7 +263,10 @@ impl Handler<ModuleObserved> for Poller {
                 }
             }
             ModuleNews::Refused(_) => self.roster.heard(serial, at),
-            ModuleNews::Silent => self.schedule.silent(serial, at),
+            ModuleNews::Silent => {
+                self.schedule.silent(serial, at);
+                self.roster.silent(serial);
+            }
             ModuleNews::CleanPoll => self.schedule.polled_clean(serial),
             ModuleNews::Unannounced => {
                 debug!(target: "poll", "a change was not reported serial={serial}");

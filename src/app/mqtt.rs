@@ -20,10 +20,11 @@ const STORE: &str = "mqtt.json";
 /// How long the poller may take to show its modules.
 const LOOK_WITHIN: Duration = Duration::from_secs(1);
 
-/// A password or a certificate is a text of this length at most.
+/// A password, and a certificate, is a text of this length at most.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-fn read(path: &Path) -> Result<Vec<u8>, RunError> {
+/// What is in a file, unless it is too long to be what it should be.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, RunError> {
     let refused = |why: String| RunError::Secret { path: path.to_owned(), why };
     let length = std::fs::metadata(path).map_err(|cause| refused(cause.to_string()))?.len();
     if length > FILE_BYTES_MAX {
@@ -39,7 +40,7 @@ fn read_secret(path: &Path) -> Result<Secret, RunError> {
 }
 
 /// A password: the file without the end of its line.
-fn read_password(path: &Path) -> Result<Secret, RunError> {
+pub(super) fn read_password(path: &Path) -> Result<Secret, RunError> {
     owned_file(path).map_err(|why| RunError::Secret { path: path.to_owned(), why })?;
     let bytes = read(path)?;
     let text = bytes.trim_ascii_end();
@@ -49,7 +50,8 @@ fn read_password(path: &Path) -> Result<Secret, RunError> {
     Ok(Secret::new(text.to_vec()))
 }
 
-fn broker(section: &Mqtt) -> Result<BrokerPlan, RunError> {
+/// How the broker of the config is entered.
+pub(super) fn broker(section: &Mqtt) -> Result<BrokerPlan, RunError> {
     let tls = if section.broker.tls {
         let client = match &section.client {
             Some((certificate, key)) => Some((read(certificate)?, read_secret(key)?)),

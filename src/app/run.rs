@@ -68,6 +68,12 @@ pub enum RunError {
         /// What is wrong with it, and the remedy.
         why: String,
     },
+    /// No broker is configured, and none was named.
+    #[error("the config has no [mqtt] section: name a broker, as `--broker mqtt://127.0.0.1:1883`")]
+    NoBroker,
+    /// The daemons at a broker cannot be listed.
+    #[error(transparent)]
+    Fleet(#[from] crate::doors::mqtt::FleetError),
     /// The MQTT door cannot be opened.
     #[error(transparent)]
     Mqtt(#[from] crate::doors::mqtt::OpenError),

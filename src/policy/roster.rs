@@ -107,6 +107,10 @@ pub struct ModuleSnapshot {
     pub reported_link: Option<u8>,
     /// The version of its software (D02), as `XP24_V0.34.03`.
     pub software_version: Option<String>,
+    /// Its temperature in tenths of a degree Celsius (D18), if it has a sensor and was asked.
+    pub temperature_tenths: Option<i16>,
+    /// Whether it left the last question unanswered and was not heard since, on this connection.
+    pub silent: bool,
     /// Whether it reports its outputs by itself (D21).
     pub auto_report: Option<bool>,
     /// Its fault code (D10), 0 when healthy.
@@ -128,6 +132,7 @@ struct Module {
     software_version: Option<String>,
     auto_report: Option<bool>,
     error_code: Option<u8>,
+    temperature: Option<i16>,
     storming: bool,
     last_heard: Option<Moment>,
     connection: Connection,
@@ -143,6 +148,10 @@ struct Connection {
     told_reporting: Option<bool>,
     /// Nothing was heard since a read went unanswered: asking on would cost time-outs.
     mute: bool,
+    /// Nothing was heard since anybody's question went unanswered.
+    silent: bool,
+    /// It said that it has no thermometer.
+    no_sensor: bool,
 }
 
 /// Knows every configured module.
@@ -249,6 +258,10 @@ impl Roster {
             DatapointValue::Link(reported) => effects.extend(module.told_link(*reported)),
             DatapointValue::AutoReport(by_itself) => module.told_auto_report(*by_itself, &mut effects),
             DatapointValue::ErrorCode(code) => effects.extend(module.told_error(*code)),
+            DatapointValue::Temperature(tenths) => {
+                module.temperature = *tenths;
+                module.connection.no_sensor = tenths.is_none();
+            }
             DatapointValue::Text(version) if datapoint == Datapoint::SOFTWARE_VERSION => {
                 module.software_version = Some(version.clone());
             }
@@ -285,6 +298,28 @@ impl Roster {
         if let Some(module) = self.modules.get_mut(&serial) {
             module.last_heard = module.last_heard.max(Some(now));
             module.connection.mute = false;
+            module.connection.silent = false;
+        }
+    }
+
+    /// Notes that a question to it was not answered, whoever asked.
+    pub fn silent(&mut self, serial: SerialNumber) {
+        if let Some(module) = self.modules.get_mut(&serial) {
+            module.connection.silent = true;
+        }
+    }
+
+    /// The modules of this gateway that drive loads are to be asked how they are: fault code, and temperature where
+    /// there is a sensor.
+    pub fn diagnose(&mut self, gateway: GatewayId) {
+        for serial in self.actors(gateway) {
+            let Some(module) = self.modules.get(&serial) else { continue };
+            let reads = [Datapoint::ERROR_CODE, Datapoint::TEMPERATURE];
+            let has = |read: &Datapoint| *read != Datapoint::TEMPERATURE || !module.connection.no_sensor;
+            let wanted: Vec<_> = reads.into_iter().filter(|read| has(read) && module.wants(*read)).collect();
+            for datapoint in wanted {
+                self.enqueue(serial, datapoint);
+            }
         }
     }
 
@@ -340,6 +375,7 @@ impl Module {
             software_version: None,
             auto_report: None,
             error_code: None,
+            temperature: None,
             storming: false,
             last_heard: None,
             connection: Connection::default(),
@@ -413,6 +449,8 @@ impl Module {
             reported_type: self.reported_type.map(|reported| reported.to_string()),
             reported_link: self.reported_link,
             software_version: self.software_version.clone(),
+            temperature_tenths: self.temperature,
+            silent: self.connection.silent,
             auto_report: self.auto_report,
             error_code: self.error_code,
             refused: self.connection.refused.iter().map(ToString::to_string).collect(),

@@ -295,7 +295,8 @@ impl House {
     /// Waits until everything stands at the broker.
     pub(crate) fn settle(&self) {
         eventually("the door has said everything", || {
-            let mqtt = self.mqtt();
+            let status = ask(&self.http.to_string(), "GET", "/api/status", None, Duration::from_secs(10));
+            let mqtt = status.map(|(_, status)| status["mqtt"].clone()).unwrap_or_default();
             mqtt["connected"] == true && mqtt["queued"] == 0
         });
         pause(Duration::from_millis(100));

@@ -10,6 +10,11 @@
 #![allow(missing_docs, reason = "tests are named, not documented")]
 
 mod broker;
+mod described;
+mod fleet;
+mod lost;
+mod schema;
+mod secured;
 mod spoken;
 
 #[path = "../daemon/programs.rs"]

@@ -79,7 +79,7 @@ fn what_is_retained_wrong_too_long_or_for_nobody_is_not_obeyed() {
     broker.publish("conbus/other/0012345002/output/1/set", "ON");
     broker.publish("conbus/bridge/test/request/explode", "{}");
     eventually("all were looked at", || house.mqtt()["refused_total"] == 5);
-    assert_eq!(house.mqtt()["retained_ignored_total"], 1);
+    assert_eq!(house.mqtt()["ignored_total"], 1);
     let lamps = house.get("/api/accessories");
     assert!(lamps.as_array().unwrap().iter().all(|lamp| lamp["on"] == false), "{lamps}");
 }

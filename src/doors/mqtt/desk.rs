@@ -223,7 +223,11 @@ impl Desk {
             }
             // What a retained command is cleared with.
             Some(Route::Set(..)) if heard.payload.is_empty() => Vec::new(),
-            _ if !self.is_open() => Vec::new(),
+            // Before the door is open come the words that the broker kept while we were away.
+            Some(Route::Set(..) | Route::Request(_)) if !self.is_open() => {
+                self.counters.ignored += 1;
+                Vec::new()
+            }
             Some(Route::Set(gateway, point)) => {
                 vec![self.command(gateway, point, heard)].into_iter().flatten().collect()
             }
@@ -382,7 +386,7 @@ impl Desk {
             "dropped_total": self.board.dropped,
             "commands_total": self.counters.commands,
             "refused_total": self.counters.refused,
-            "retained_ignored_total": self.counters.ignored,
+            "ignored_total": self.counters.ignored,
             "queued": self.board.queued(),
         })
     }

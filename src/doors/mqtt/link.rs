@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use rumqttc::mqttbytes::QoS;
 use rumqttc::{
-    AsyncClient, BrokerSessionResumePolicy, ConnectReturnCode, ConnectionError, DisconnectReasonCode, Event,
-    EventLoop, LastWill, LastWillProperties, MqttOptions, Outgoing, Packet, PublishOptions, StateError,
+    AsyncClient, ConnectReturnCode, ConnectionError, DisconnectProperties, DisconnectReasonCode, Event,
+    EventLoop, LastWill, LastWillProperties, MqttOptions, Outgoing, Packet, PersistedAckMode,
+    PersistedSession, PublishOptions, SessionStore, SessionStoreError, SessionStoreKey, StateError,
     SubscribeFilter, TlsConfiguration, Transport,
 };
 use tokio::sync::mpsc;
@@ -135,7 +136,7 @@ impl BrokerDial {
             // A session that ended would execute the will at once: the old one is taken up again instead.
             options
                 .set_clean_start(false)
-                .set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly)
+                .set_session_store(NothingKept)
                 .set_session_expiry_interval(Some(seconds));
         }
         if let Some(user) = &self.plan.user {
@@ -148,6 +149,39 @@ impl BrokerDial {
         Ok(options)
     }
 }
+
+/// What this side knows of a session that the broker takes up again: nothing is on its way, because everything is said
+/// anew at each connect. The library does not speak in a session of which it has no record.
+#[derive(Debug)]
+struct NothingKept;
+
+impl SessionStore for NothingKept {
+    fn load<'a>(&'a self, key: &'a SessionStoreKey) -> Kept<'a, Option<PersistedSession>> {
+        let session = PersistedSession {
+            format_version: 1,
+            client_id: key.client_id().to_owned(),
+            clean_start: false,
+            session_expiry_interval: None,
+            outgoing_inflight_upper_limit: None,
+            ack_mode: PersistedAckMode::Automatic,
+            last_pkid: 0,
+            last_puback: 0,
+            replay: Vec::new(),
+            incoming_qos2: Vec::new(),
+        };
+        Box::pin(std::future::ready(Ok(Some(session))))
+    }
+
+    fn save<'a>(&'a self, _: &'a SessionStoreKey, _: &'a PersistedSession) -> Kept<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn clear<'a>(&'a self, _: &'a SessionStoreKey) -> Kept<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+type Kept<'a, T> = BoxFuture<'a, Result<T, SessionStoreError>>;
 
 fn encryption(tls: &TlsPlan) -> Result<TlsConfiguration, LinkError> {
     match &tls.ca {
@@ -263,7 +297,15 @@ impl Session for BrokerSession {
 
     fn leave(mut self: Box<Self>) -> LocalBoxFuture<'static, ()> {
         Box::pin(async move {
-            if self.client.try_disconnect().is_err() {
+            // The session ends with it: what is said to somebody who left is not to be obeyed when he comes back.
+            let farewell = DisconnectProperties {
+                session_expiry_interval: Some(0),
+                reason_string: None,
+                user_properties: Vec::new(),
+                server_reference: None,
+            };
+            let reason = DisconnectReasonCode::NormalDisconnection;
+            if self.client.try_disconnect_with_properties(reason, farewell).is_err() {
                 return;
             }
             let ended = async { while matches!(self.heard.recv().await, Some(Ok(_))) {} };

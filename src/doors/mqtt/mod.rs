@@ -10,6 +10,7 @@
 //! | `board`, `ledger`, `modules`, `claims` | what is to be said, what was ever said, who answers, who has which gateway |
 //! | `desk`, `display` | the decisions, from facts and messages to what is published and asked; also pure |
 //! | `link` | the one place that knows the client library |
+//! | `fleet` | every daemon at a broker |
 //! | `hub`, `server` | the actor that hears facts; the connection, its start and end |
 
 mod board;
@@ -17,6 +18,7 @@ mod claims;
 mod desk;
 mod discovery;
 mod display;
+mod fleet;
 mod hub;
 mod ledger;
 mod link;
@@ -34,6 +36,7 @@ use crate::actors::events::AccessoryId;
 use crate::conbus::{ModuleType, Point, SerialNumber};
 use crate::doors::AccessoryFace;
 
+pub use fleet::{Fleet, FleetError, fleet};
 pub use hub::Hub;
 pub use server::{Door, LookAtModules, Reload};
 

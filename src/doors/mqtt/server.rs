@@ -413,7 +413,7 @@ impl Attendant {
 /// Waits for the next list of accessories; for ever when there will be none.
 async fn changed(roll: &mut Roll) {
     if roll.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
