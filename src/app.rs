@@ -11,6 +11,7 @@ mod mqtt;
 mod plans;
 pub mod restore;
 pub mod run;
+mod walls;
 pub mod watch;
 
 use std::collections::HashMap;

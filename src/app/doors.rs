@@ -9,9 +9,12 @@ use tokio::net::TcpListener;
 use super::homekit::HomeKitBefore;
 use super::mqtt::MqttBefore;
 use super::run::{RunError, listen, read_token};
+use super::walls::Walls;
 use super::{App, Audience};
 use crate::config::Config;
-use crate::doors::http::{self, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Observed, Token};
+use crate::doors::http::{
+    self, Beside, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Observed, Token,
+};
 use crate::doors::{homekit, mqtt};
 
 /// How long requests that are being answered may take when the daemon stops.
@@ -67,7 +70,7 @@ impl Doors {
             audience.links.push(http.hub.clone().recipient());
             audience.telegrams.push(http.hub.clone().recipient());
         }
-        audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone()));
+        audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().recipient()));
         if let Some(mqtt) = &self.mqtt {
             audience.accessories.push(mqtt.hub.clone().recipient());
             audience.links.push(mqtt.hub.clone().recipient());
@@ -77,9 +80,15 @@ impl Doors {
     }
 
     /// Lets clients in.
-    pub(super) fn serve(self, config: &Config, app: &App) -> OpenDoors {
+    pub(super) fn serve(self, config: &Config, app: &App, walls: Walls) -> OpenDoors {
+        let pairing = self.homekit.as_ref().map(HomeKitBefore::pairing);
         let http = self.http.map(|http| {
-            let house = house(config, app, &http.hub, self.mqtt.as_ref().map(|mqtt| mqtt.hub.clone().into()));
+            let mut house = house(config, app, &http.hub);
+            house.mqtt = self.mqtt.as_ref().map(|mqtt| Observed::from(mqtt.hub.clone()));
+            house.measured.push(http.hub.clone().into());
+            house.measured.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().into()));
+            house.beside =
+                Beside { homekit: pairing, panels: walls.panels(config), press: walls.press(config) };
             http::serve(http.plan, http.listener, house, http.feed)
         });
         let homekit = self.homekit.map(|homekit| homekit.serve(app));
@@ -87,7 +96,7 @@ impl Doors {
     }
 }
 
-fn house(config: &Config, app: &App, hub: &Addr<Hub>, mqtt: Option<Observed>) -> House {
+fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
     let gateways = config.gateways.iter().zip(&app.connections).zip(&app.listeners);
     House {
         roll: app.roll(),
@@ -103,7 +112,20 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>, mqtt: Option<Observed>) ->
         poller: app.poller.clone().into(),
         hub: hub.clone().into(),
         keeper: app.keeper.clone().map(Into::into),
-        mqtt,
+        mqtt: None,
+        beside: Beside::default(),
+        measured: app.measured(),
+    }
+}
+
+impl App {
+    /// Everybody who counts and measures, but the accessories, which are found on the roll, and the doors.
+    pub fn measured(&self) -> Vec<Measured> {
+        let mut measured = vec![self.cache.clone().into(), self.poller.clone().into()];
+        measured.extend(self.connections.iter().cloned().map(Measured::from));
+        measured.extend(self.listeners.iter().cloned().map(Measured::from));
+        measured.extend(self.keeper.iter().cloned().map(Measured::from));
+        measured
     }
 }
 

@@ -4,16 +4,17 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use actix::{Actor, Recipient};
+use actix::{Actor, Addr};
 use log::info;
 
 use super::App;
 use super::lamps::faces;
 use super::run::{RunError, claim};
 use crate::actors::ask;
-use crate::actors::events::{AccessoryChanged, Observe};
+use crate::actors::events::Observe;
 use crate::config::Config;
-use crate::doors::homekit::{self, Door, HomeKitPlan, OpenError, SetupCode};
+use crate::doors::homekit::{self, Door, HomeKitPlan, Hub, OpenError, SetupCode, ShowPairing};
+use crate::doors::http::Observed;
 
 /// The file of pairings and numbers, in the state folder.
 const STORE: &str = "homekit.json";
@@ -41,7 +42,7 @@ fn plan(config: &Config, section: &crate::config::HomeKit) -> HomeKitPlan {
 pub(super) struct HomeKitBefore {
     door: Door,
     /// Hears what accessories show.
-    pub(super) hub: Recipient<AccessoryChanged>,
+    pub(super) hub: Addr<Hub>,
 }
 
 impl HomeKitBefore {
@@ -49,8 +50,14 @@ impl HomeKitBefore {
     pub(super) async fn open(config: &Config) -> Result<Option<Self>, RunError> {
         let Some(section) = &config.homekit else { return Ok(None) };
         let door = Door::prepare(plan(config, section)).await?;
-        let hub = door.hub().start().recipient();
+        let hub = door.hub().start();
         Ok(Some(Self { door, hub }))
+    }
+
+    /// A look at who is paired, and at the code for who is not: for the owner's eyes, never for a log.
+    pub(super) fn pairing(&self) -> Observed {
+        let hub = self.hub.clone();
+        Observed::new(move |within| Box::pin(ask(&hub, ShowPairing, within)))
     }
 
     /// Lets controllers in.

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
 
+use super::figures::{Sheet, names};
 use super::{GatewayId, Moment};
-use crate::conbus::{Datapoint, DatapointValue, ModuleType, SerialNumber};
+use crate::conbus::{Datapoint, DatapointValue, EventSource, ModuleType, SerialNumber};
 
 /// What is read of every module once per connection, in this order: whether it reports decides how it is
 /// polled, so that comes first.
@@ -135,6 +136,8 @@ struct Module {
     temperature: Option<i16>,
     storming: bool,
     last_heard: Option<Moment>,
+    storms: u64,
+    timeouts: u64,
     connection: Connection,
 }
 
@@ -148,10 +151,10 @@ struct Connection {
     told_reporting: Option<bool>,
     /// Nothing was heard since a read went unanswered: asking on would cost time-outs.
     mute: bool,
-    /// Nothing was heard since anybody's question went unanswered.
-    silent: bool,
     /// It said that it has no thermometer.
     no_sensor: bool,
+    /// Whether it was heard after whatever it left unanswered last; `None`: neither has happened.
+    answers: Option<bool>,
 }
 
 /// Knows every configured module.
@@ -197,6 +200,9 @@ impl Roster {
     pub fn link_down(&mut self, gateway: GatewayId) {
         if let Some(queue) = self.reads.get_mut(&gateway) {
             queue.clear();
+        }
+        for module in self.modules.values_mut().filter(|module| module.plan.gateway == gateway) {
+            module.connection.answers = None;
         }
     }
 
@@ -293,19 +299,31 @@ impl Roster {
         self.modules.get(&serial).is_some_and(|module| module.connection.refused.contains(&datapoint))
     }
 
+    /// An input of this sender was heard: so is the module that has its type and link number, if there is one.
+    pub fn pressed(&mut self, gateway: GatewayId, input: EventSource, now: Moment) {
+        let is_sender = |plan: &RosterPlan| {
+            plan.gateway == gateway && plan.module_type == input.module_type && plan.link == input.link
+        };
+        let sender = self.modules.iter_mut().find(|(_, module)| is_sender(&module.plan));
+        if let Some((_, module)) = sender {
+            module.last_heard = module.last_heard.max(Some(now));
+        }
+    }
+
     /// Notes that anything was heard of the module.
     pub fn heard(&mut self, serial: SerialNumber, now: Moment) {
         if let Some(module) = self.modules.get_mut(&serial) {
             module.last_heard = module.last_heard.max(Some(now));
             module.connection.mute = false;
-            module.connection.silent = false;
+            module.connection.answers = Some(true);
         }
     }
 
-    /// Notes that a question to it was not answered, whoever asked.
+    /// Notes that something sent to the module was not answered in time.
     pub fn silent(&mut self, serial: SerialNumber) {
         if let Some(module) = self.modules.get_mut(&serial) {
-            module.connection.silent = true;
+            module.timeouts += 1;
+            module.connection.answers = Some(false);
         }
     }
 
@@ -326,7 +344,23 @@ impl Roster {
     /// Notes that the module began or ceased to repeat itself.
     pub fn storming(&mut self, serial: SerialNumber, storming: bool) {
         if let Some(module) = self.modules.get_mut(&serial) {
+            module.storms += u64::from(storming && !module.storming);
             module.storming = storming;
+        }
+    }
+
+    /// Notes what is known of each module; `gateways` are named in their order.
+    pub fn measure(&self, gateways: &[impl AsRef<str>], sheet: &mut Sheet) {
+        for module in self.modules.values() {
+            let gateway = gateways.get(usize::from(module.plan.gateway.0)).map_or("", AsRef::as_ref);
+            let serial = module.plan.serial.to_string();
+            let labels = [gateway, serial.as_str()];
+            sheet.flag(&names::AVAILABLE, &labels, module.connection.answers == Some(true));
+            sheet.count(&names::REQUEST_TIMEOUTS, &labels, module.timeouts);
+            sheet.count(&names::STORMS_SEEN, &labels, module.storms);
+            if let Some(code) = module.error_code {
+                sheet.flag(&names::ERROR_CODE, &[gateway, &serial, &format!("{code:02X}")], true);
+            }
         }
     }
 
@@ -378,6 +412,8 @@ impl Module {
             temperature: None,
             storming: false,
             last_heard: None,
+            storms: 0,
+            timeouts: 0,
             connection: Connection::default(),
         }
     }
@@ -450,7 +486,7 @@ impl Module {
             reported_link: self.reported_link,
             software_version: self.software_version.clone(),
             temperature_tenths: self.temperature,
-            silent: self.connection.silent,
+            silent: self.connection.answers == Some(false),
             auto_report: self.auto_report,
             error_code: self.error_code,
             refused: self.connection.refused.iter().map(ToString::to_string).collect(),

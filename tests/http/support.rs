@@ -11,7 +11,7 @@ use conbusd::actors::Outlet;
 use conbusd::actors::events::AccessoryChanged;
 use conbusd::app::{App, Audience, assemble};
 use conbusd::config;
-use conbusd::doors::http::{self, Door, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use conbusd::doors::http::{self, Beside, Door, GatewayCard, House, HttpPlan, Hub, Limits, Token};
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use conbusd::transport::{BusStream, Dial, Dialled};
 use serde_json::Value;
@@ -139,6 +139,8 @@ impl Plan {
             hub: hub.clone().into(),
             keeper: None,
             mqtt: None,
+            measured: app.measured().into_iter().chain([hub.clone().into()]).collect(),
+            beside: Beside::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

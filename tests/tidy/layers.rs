@@ -19,7 +19,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// The plain values of `policy` that a door may name: what messages to and from accessories carry, and how to dial.
+/// The plain values of `policy` that a door may name: what messages to and from accessories carry, how to dial, and
+/// figures.
 const DOOR_VALUES: &[&str] = &[
     "AccessoryKind",
     "AccessoryState",
@@ -27,6 +28,7 @@ const DOOR_VALUES: &[&str] = &[
     "BackoffPlan",
     "BusError",
     "Cause",
+    "figures",
     "Freshness",
     "Moment",
     "Origin",

@@ -10,6 +10,7 @@
 //! | `tlv`, `srp`, `keys`, `setup`, `verify`, `pairings`, `record` | the protocol of trust: bytes in, bytes out |
 //! | `http`, `batch`, `status`, `model`, `events`, `code` | the protocol of accessories, also pure |
 //! | `lamp`, `hall` | what is remembered of an accessory; what all sessions share |
+//! | `shown` | who is paired, and the setup code as a drawing, for the owner |
 //! | `store`, `vault` | what outlives a restart, and the file it is in |
 //! | `routes`, `session` | a request to its answer; a connection |
 //! | `hub`, `announce`, `server` | facts in; the record in multicast DNS; sockets, start and end |
@@ -32,6 +33,7 @@ mod routes;
 mod server;
 mod session;
 mod setup;
+mod shown;
 mod srp;
 mod status;
 mod store;
@@ -48,7 +50,7 @@ use std::path::PathBuf;
 
 use crate::doors::AccessoryFace;
 
-pub use hub::Hub;
+pub use hub::{Hub, ShowPairing};
 pub use offline::{pairings, reset};
 pub use server::{Door, LookAtModules};
 

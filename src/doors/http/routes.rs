@@ -17,12 +17,13 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::events::Follower;
+use super::figures::figures;
 use super::gate::ALIVE;
 use super::hub::Feed;
 use super::json::{self, AccessoryObject};
 use super::status::{self, Picture};
 use super::translate::{self, Fault};
-use super::{House, Limits};
+use super::{House, Limits, beside, page};
 use crate::actors::events::{GetState, Observe, SetTarget};
 use crate::actors::{ask, now};
 use crate::doors::{AccessoryCard, Cards};
@@ -40,7 +41,7 @@ const READ_WITHIN: Duration = Duration::from_millis(3050);
 const WRITE_WITHIN: Duration = Duration::from_millis(4990);
 
 /// An actor that tells nothing of itself for this long is busy.
-const OBSERVE_WITHIN: Duration = Duration::from_millis(200);
+pub(super) const OBSERVE_WITHIN: Duration = Duration::from_millis(200);
 
 /// The largest wish.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -147,7 +148,7 @@ pub(super) fn listed<'a>(cards: &'a Cards, states: &[AccessoryState]) -> Vec<Acc
     pairs.map(|(face, state)| AccessoryObject::new(face, state, now)).collect()
 }
 
-type Shared = State<Arc<Site>>;
+pub(super) type Shared = State<Arc<Site>>;
 
 /// Every path of the contract.
 pub(super) fn router(site: Arc<Site>) -> Router {
@@ -159,6 +160,9 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/api/events", get(follow))
         .route(ALIVE, get(async || text(StatusCode::OK, "alive\n".into())))
         .route("/readyz", get(ready))
+        .route("/metrics", get(figures))
+        .merge(page::routes())
+        .merge(beside::routes())
         .fallback(async |uri: Uri| Fault::unknown_path(uri.path()))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             Fault::wrong_method(method.as_str(), uri.path())
@@ -203,7 +207,7 @@ fn known(id: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
     id.map(|Path(id)| id).map_err(|_| Fault::unknown_accessory("\u{fffd}"))
 }
 
-async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Vec<u8>, Fault> {
+pub(super) async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Vec<u8>, Fault> {
     let told =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let too_large = || {
@@ -283,6 +287,7 @@ async fn overview(State(site): Shared) -> Response {
     let state = single();
     good(json::bytes(&json!({
         "name": site.name,
+        "version": env!("CARGO_PKG_VERSION"),
         "gateways": gateways,
         "cache": cache,
         "poller": poller,
@@ -313,7 +318,7 @@ async fn ready(State(site): Shared) -> Response {
     text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, report)
 }
 
-fn good(json: Bytes) -> Response {
+pub(super) fn good(json: Bytes) -> Response {
     reply(StatusCode::OK, "application/json", json.into())
 }
 
@@ -321,7 +326,7 @@ fn text(status: StatusCode, lines: String) -> Response {
     reply(status, "text/plain; charset=utf-8", lines.into())
 }
 
-fn reply(status: StatusCode, content_type: &'static str, body: Body) -> Response {
+pub(super) fn reply(status: StatusCode, content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
