@@ -184,7 +184,7 @@ fn list_fleet(config: &Path, asked: Fleet) -> ExitCode {
         io::stdout().write_all(text.as_bytes()).map_err(|cause| cause.to_string())
     };
     let Fleet { broker: Some(broker), user, password_file, ca_file, base, .. } = asked else {
-        return with_config(config, |config| list(fleet::Entrance::Configured(config)));
+        return with_config(config, |config| list(fleet::Entrance::Configured(Box::new(config))));
     };
     log_to_stderr("warn");
     ended(list(fleet::Entrance::Given { broker, user, password_file, ca_file, base }))

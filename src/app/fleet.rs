@@ -10,7 +10,7 @@ use crate::doors::mqtt::{self, BrokerPlan, TlsPlan};
 /// Which broker, and how it is entered.
 pub enum Entrance {
     /// As the daemon with this config does.
-    Configured(Config),
+    Configured(Box<Config>),
     /// This one.
     Given {
         /// The broker.

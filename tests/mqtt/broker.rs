@@ -194,7 +194,9 @@ impl Ear {
             match self.heard.recv_timeout(turn) {
                 Ok(line) => self.note(&line),
                 Err(RecvTimeoutError::Timeout) if rest > turn => rest -= turn,
-                Err(_) => panic!("not heard: {what}; heard of {:#?}", self.known),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    panic!("not heard: {what}; heard of {:#?}", self.known)
+                }
             }
         }
     }

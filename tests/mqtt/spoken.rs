@@ -95,9 +95,9 @@ fn five_hundred_commands_in_a_second_end_in_the_last_with_few_telegrams() {
         |house: &House| house.get("/api/status")["gateways"][0]["telegrams_sent_total"].as_u64().unwrap();
     pause(Duration::from_secs(2));
     let before = sent(&house);
-    let levels: String =
-        (0..500).map(|n| format!("{{\"state\":\"ON\",\"brightness\":{}}}\n", n % 99 + 1)).collect();
-    broker.publish_lines(&format!("{TABLE}/set"), &levels, true);
+    let levels: Vec<String> =
+        (0..500).map(|n| format!(r#"{{"state":"ON","brightness":{}}}"#, n % 99 + 1)).collect();
+    broker.publish_lines(&format!("{TABLE}/set"), &(levels.join("\n") + "\n"), true);
     let last = 499 % 99 + 1;
     ear.hears(TABLE, &format!(r#"{{"brightness":{last},"state":"ON"}}"#));
     eventually("the bus agrees", || house.get("/api/accessories/table?max_age_ms=0")["brightness"] == last);
