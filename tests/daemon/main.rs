@@ -5,6 +5,7 @@
 
 mod captures;
 mod command_line;
+mod faults;
 mod house;
 mod latency;
 mod moving;

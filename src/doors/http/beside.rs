@@ -3,9 +3,6 @@
 //! Both lie behind other doors of the daemon and inside the emulated house. This door knows neither: the app hands
 //! it a look and a press, or does not.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -15,7 +12,7 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::routes::{OBSERVE_WITHIN, Shared, Site, good, read};
+use super::routes::{OBSERVE_WITHIN, Route, Shared, good, read};
 use super::translate::Fault;
 use super::{Observed, json as words};
 use crate::conbus::SerialNumber;
@@ -71,11 +68,12 @@ pub struct Deed {
     pub parameter: u8,
 }
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
-        .route("/api/homekit", get(homekit))
-        .route("/api/emulator", get(panels))
-        .route("/api/emulator/{gateway}/press", post(press))
+pub(super) fn routes() -> [Route; 3] {
+    [
+        ("/api/homekit", get(homekit)),
+        ("/api/emulator", get(panels)),
+        ("/api/emulator/{gateway}/press", post(press)),
+    ]
 }
 
 async fn homekit(State(site): Shared) -> Result<Response, Fault> {

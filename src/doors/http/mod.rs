@@ -16,6 +16,8 @@ mod beside;
 mod crowd;
 mod events;
 mod figures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gate;
 mod hub;
 mod json;
@@ -47,6 +49,7 @@ use crate::policy::figures::Sheet;
 
 pub use beside::{Beside, Deed, Key, Panel, Press};
 pub use hub::{Feed, Hub, hub};
+pub use routes::paths;
 pub use server::{Door, serve};
 
 /// What the door is built from.
