@@ -323,6 +323,11 @@ pub struct AccessoryChanged {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AccessoryId(pub u32);
 
+/// The config was read anew: from now on by this plan. What is known and under way is kept where it still counts.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), BusError>")]
+pub struct Reconfigure<P>(pub P);
+
 /// To any actor: a small picture of your state.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<serde_json::Value, BusError>")]

@@ -1,10 +1,12 @@
 //! Opens the configured doors and hands them what they may know: accessories, and pictures of the actors.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
 use log::warn;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use super::homekit::HomeKitBefore;
 use super::mqtt::MqttBefore;
@@ -79,8 +81,8 @@ impl Doors {
         audience
     }
 
-    /// Lets clients in.
-    pub(super) fn serve(self, config: &Config, app: &App, walls: Walls) -> OpenDoors {
+    /// Lets clients in. `reload` is told when one of them wants the config read again.
+    pub(super) fn serve(self, config: &Config, app: &App, walls: Walls, reload: Rc<Notify>) -> OpenDoors {
         let pairing = self.homekit.as_ref().map(HomeKitBefore::pairing);
         let http = self.http.map(|http| {
             let mut house = house(config, app, &http.hub);
@@ -92,7 +94,7 @@ impl Doors {
             http::serve(http.plan, http.listener, house, http.feed)
         });
         let homekit = self.homekit.map(|homekit| homekit.serve(app));
-        OpenDoors { http, homekit, mqtt: self.mqtt.map(|mqtt| mqtt.serve(app)) }
+        OpenDoors { http, homekit, mqtt: self.mqtt.map(|mqtt| mqtt.serve(app, reload)) }
     }
 }
 
@@ -100,6 +102,7 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
     let gateways = config.gateways.iter().zip(&app.connections).zip(&app.listeners);
     House {
         roll: app.roll(),
+        reloads: app.reloads(),
         gateways: gateways
             .map(|((gateway, connection), listener)| GatewayCard {
                 id: gateway.id.clone(),

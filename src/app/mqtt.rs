@@ -1,9 +1,11 @@
 //! Opens the MQTT door: reads its secrets, and hands it what it may know.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use tokio::sync::Notify;
 
 use super::App;
 use super::run::{RunError, owned_file};
@@ -19,6 +21,9 @@ const STORE: &str = "mqtt.json";
 
 /// How long the poller may take to show its modules.
 const LOOK_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long reading the config again may take.
+const RELOAD_WITHIN: Duration = Duration::from_secs(20);
 
 /// A password, and a certificate, is a text of this length at most.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -80,6 +85,14 @@ fn modules(config: &Config) -> Vec<ModuleFace> {
     modules.collect()
 }
 
+/// What came of reading the config again, for whoever asked for it.
+fn outcome(last: &crate::doors::Reload) -> Result<serde_json::Value, String> {
+    match &last.error {
+        Some(error) => Err(error.clone()),
+        None => Ok(serde_json::json!({"applied": last.applied, "needs_restart": last.needs_restart})),
+    }
+}
+
 /// The door before the accessories exist.
 pub(super) struct MqttBefore {
     door: Door,
@@ -107,16 +120,24 @@ impl MqttBefore {
         Ok(Some(Self { door, hub }))
     }
 
-    /// Dials the broker.
-    pub(super) fn serve(mut self, app: &App) -> Door {
+    /// Dials the broker. `reload` is told when somebody there wants the config read again.
+    pub(super) fn serve(mut self, app: &App, reload: Rc<Notify>) -> Door {
         let poller = app.poller.clone();
         let modules: LookAtModules = Box::new(move || {
             let picture = ask(&poller, Observe, LOOK_WITHIN);
             Box::pin(async move { picture.await.ok() })
         });
-        let reload: Reload = Box::new(|| {
-            Box::pin(async {
-                Err("this daemon reads its configuration at the start only: restart it".to_owned())
+        let reloads = app.reloads();
+        let reload: Reload = Box::new(move || {
+            let mut reloads = reloads.clone();
+            reloads.mark_unchanged();
+            reload.notify_one();
+            Box::pin(async move {
+                match tokio::time::timeout(RELOAD_WITHIN, reloads.changed()).await {
+                    Ok(Ok(())) => outcome(&reloads.borrow()),
+                    Ok(Err(_)) => Err("the daemon is stopping".into()),
+                    Err(_) => Err(format!("not read within {RELOAD_WITHIN:?}")),
+                }
             })
         });
         self.door.serve(app.roll(), modules, reload);

@@ -4,5 +4,7 @@ mod card;
 pub mod homekit;
 pub mod http;
 pub mod mqtt;
+mod reload;
 
 pub use card::{AccessoryCard, AccessoryFace, Cards, Roll};
+pub use reload::{Reload, Reloads};

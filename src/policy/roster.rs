@@ -3,6 +3,8 @@
 //! Owns the queue of identity reads of each connection and the comparison with the config. It knows neither the
 //! bus nor its pace: whoever asks decides when.
 
+mod reload;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
@@ -331,12 +333,10 @@ impl Roster {
     /// there is a sensor.
     pub fn diagnose(&mut self, gateway: GatewayId) {
         for serial in self.actors(gateway) {
-            let Some(module) = self.modules.get(&serial) else { continue };
-            let reads = [Datapoint::ERROR_CODE, Datapoint::TEMPERATURE];
-            let has = |read: &Datapoint| *read != Datapoint::TEMPERATURE || !module.connection.no_sensor;
-            let wanted: Vec<_> = reads.into_iter().filter(|read| has(read) && module.wants(*read)).collect();
-            for datapoint in wanted {
-                self.enqueue(serial, datapoint);
+            let has_sensor = self.modules.get(&serial).is_some_and(|module| !module.connection.no_sensor);
+            self.enqueue(serial, Datapoint::ERROR_CODE);
+            if has_sensor && !self.refuses(serial, Datapoint::TEMPERATURE) {
+                self.enqueue(serial, Datapoint::TEMPERATURE);
             }
         }
     }

@@ -10,5 +10,6 @@ mod house;
 mod latency;
 mod moving;
 mod programs;
+mod reload;
 mod supervision;
 mod survival;

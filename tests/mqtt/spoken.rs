@@ -1,5 +1,6 @@
 //! Commands, states, buttons and requests: what people do with it.
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::json;
@@ -131,5 +132,27 @@ fn requests_are_answered_with_the_askers_mark() {
     let health = asked("health", "");
     assert_eq!(health["data"]["links_up"], json!({"home": true}));
     assert_eq!(health["data"]["modules"], 3);
-    assert!(asked("reload", "{}")["status"].is_string());
+    let answer = asked("reload", "{}");
+    assert_eq!(answer, json!({"status": "ok", "data": {"applied": [], "needs_restart": []}}));
+}
+
+#[test]
+fn an_accessory_that_a_reload_takes_away_disappears_while_the_daemon_runs() {
+    let Some(broker) = Broker::start() else { return };
+    let house = House::start(&broker);
+    let mut ear = broker.ear();
+    ear.hears(PUMP, OFF);
+    house.settle();
+    let file = house.folder.path().join("config.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let without = text.split("[[accessory]]").filter(|part| !part.contains("pump-1")).collect::<Vec<_>>();
+    fs::write(&file, without.join("[[accessory]]")).unwrap();
+    broker.publish("conbus/bridge/test/request/reload", "");
+    ear.until("the socket is gone", |ear| !ear.known.contains_key(PUMP));
+    let answer = "conbus/bridge/test/response/reload";
+    ear.until("the answer", |ear| ear.known.contains_key(answer));
+    assert_eq!(ear.json(answer)["status"], "ok");
+    broker.publish(&format!("{HALL}/set"), "ON");
+    ear.hears(HALL, ON);
+    assert_eq!(house.mqtt()["connects_total"], 1);
 }

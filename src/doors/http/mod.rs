@@ -43,7 +43,7 @@ use serde_json::Value;
 
 use crate::actors::ask;
 use crate::actors::events::{Measure, Observe};
-use crate::doors::Roll;
+use crate::doors::{Reloads, Roll};
 use crate::policy::BusError;
 use crate::policy::figures::Sheet;
 
@@ -137,6 +137,8 @@ pub struct GatewayCard {
 pub struct House {
     /// The accessories, as they are now.
     pub roll: Roll,
+    /// How the config was read last.
+    pub reloads: Reloads,
     /// Each at the place of its [`GatewayId`](crate::policy::GatewayId).
     pub gateways: Vec<GatewayCard>,
     /// The cache.

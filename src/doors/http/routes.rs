@@ -306,6 +306,7 @@ async fn overview(State(site): Shared) -> Response {
         "cache": cache,
         "poller": poller,
         "state": state,
+        "reload": status::reload(&house.reloads.borrow(), now()),
         "http": {"door": site.tally.picture(), "hub": hub},
         "mqtt": mqtt.into_iter().map(status::shown).next(),
         "actors": actors,

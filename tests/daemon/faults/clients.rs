@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
@@ -16,6 +17,16 @@ const SLACK: Duration = Duration::from_secs(8);
 
 /// How long somebody else may wait for his answer meanwhile.
 const OTHERS_WITHIN: Duration = Duration::from_secs(3);
+
+const ALIVE: &[u8] = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// A connection that has been answered once.
+fn alive(address: SocketAddr) -> TcpStream {
+    let mut stream = connect(address);
+    stream.write_all(ALIVE).unwrap();
+    assert_eq!(status(&mut stream), Some(200));
+    stream
+}
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
@@ -111,7 +122,8 @@ fn requests_that_are_too_large_are_refused_and_cost_their_connection_only() {
 #[test]
 fn one_address_has_128_connections_and_the_next_is_closed_at_once() {
     let pair = Pair::start();
-    let mut held: Vec<TcpStream> = (0..128).map(|_| connect(pair.http)).collect();
+    // Between two requests there is a minute; before the first there are five seconds, which a busy machine may need.
+    let mut held: Vec<TcpStream> = (0..128).map(|_| alive(pair.http)).collect();
     eventually("the house of this address is full", || {
         let next = connect(pair.http);
         pause(Duration::from_millis(20));
@@ -119,14 +131,36 @@ fn one_address_has_128_connections_and_the_next_is_closed_at_once() {
     });
     assert!(held.iter().all(|stream| !is_closed(stream)), "those who were there stay");
     held[0].set_nonblocking(false).unwrap();
-    held[0].write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    held[0].write_all(ALIVE).unwrap();
     assert_eq!(status(&mut held[0]), Some(200));
     drop(held);
     eventually("there is room again", || {
         let mut next = connect(pair.http);
-        next.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        status(&mut next) == Some(200)
+        // It may be closed before it is written to.
+        next.write_all(ALIVE).is_ok() && status(&mut next) == Some(200)
     });
+}
+
+#[test]
+fn a_daemon_without_files_left_lives_says_so_seldom_and_is_well_when_there_are_some_again() {
+    let mut pair = Pair::start();
+    let id = pair.daemon.id().to_string();
+    let limited = Command::new("prlimit").args(["--pid", &id, "--nofile=40:40"]).status();
+    assert!(limited.unwrap().success());
+    // The system takes them in; the daemon has no number left for most of them.
+    let crowd: Vec<TcpStream> = (0..80).map(|_| connect(pair.http)).collect();
+    pair.order(r#"{"do":"disconnect","how":"rst"}"#);
+    pause(Duration::from_secs(3));
+    drop(crowd);
+    eventually("the link is back", || {
+        let status = pair.get("/api/status").1;
+        status["gateways"][0]["link"] == "up" && status["gateways"][0]["connects_total"] == 2
+    });
+    assert_eq!(pair.get("/api/accessories/m1o0?max_age_ms=0").0, 200);
+    pair.daemon.signal("TERM");
+    assert!(pair.daemon.end().success());
+    let told = pair.daemon.log.iter().filter(|line| line.contains("no connection can be accepted")).count();
+    assert!((1..=3).contains(&told), "{:#?}", pair.daemon.log);
 }
 
 /// A daemon with a HomeKit door that nobody is paired with.
