@@ -6,6 +6,7 @@ use actix::Message;
 use tokio::sync::oneshot;
 
 use crate::conbus::{Edge, EventSource, Point, SerialNumber, Telegram};
+use crate::policy::figures::Sheet;
 use crate::policy::interpret::ModuleNews;
 use crate::policy::outbox::{Delivered, Ending};
 use crate::policy::settle::{Aspect, Basis, PointValue};
@@ -155,7 +156,7 @@ pub struct NewsLost {
 }
 
 /// The state of the connection to a gateway.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkState {
     /// Connected.
@@ -272,7 +273,7 @@ pub struct ButtonPressed {
 }
 
 /// Which way a telegram went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// Written by us.
@@ -322,10 +323,20 @@ pub struct AccessoryChanged {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AccessoryId(pub u32);
 
+/// The config was read anew: from now on by this plan. What is known and under way is kept where it still counts.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), BusError>")]
+pub struct Reconfigure<P>(pub P);
+
 /// To any actor: a small picture of your state.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<serde_json::Value, BusError>")]
 pub struct Observe;
+
+/// To any actor: what you count and measure.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<Sheet, BusError>")]
+pub struct Measure;
 
 /// What is known of every output, the most recently read first.
 #[derive(Clone, Copy, Debug, Message)]

@@ -2,7 +2,7 @@
 //!
 //! Hears: [`TelegramReceived`], [`TelegramSent`], [`ExchangeEnded`], [`LinkChanged`]. Tells the cache what was
 //! observed, the poller what is new of modules, the doors what goes by. A storm is stopped here, before it is
-//! told to anybody. It never asks anything of anyone.
+//! told to anybody. It never asks anything of anyone. A [`Reconfigure`] brings another list of modules.
 
 use std::collections::VecDeque;
 
@@ -10,12 +10,13 @@ use actix::{Actor, ActorContext, Context, Handler};
 use log::{debug, info, warn};
 
 use super::events::{
-    ButtonPressed, Direction, Drain, ExchangeEnded, Invalidate, LinkChanged, LinkState, ModuleObserved, Name,
-    NewsLost, Observe, PointCommanded, PointDoubtful, PointObserved, StormChanged, StormPhase,
-    TelegramReceived, TelegramSeen, TelegramSent,
+    ButtonPressed, Direction, Drain, ExchangeEnded, Invalidate, LinkChanged, LinkState, Measure,
+    ModuleObserved, Name, NewsLost, Observe, PointCommanded, PointDoubtful, PointObserved, Reconfigure,
+    StormChanged, StormPhase, TelegramReceived, TelegramSeen, TelegramSent,
 };
 use super::{Alarm, Outlet, now, tell};
 use crate::conbus::Telegram;
+use crate::policy::figures::{Sheet, names};
 use crate::policy::interpret::{Attribution, Fact, Installed, Interpreter};
 use crate::policy::store::Observation;
 use crate::policy::{BusError, GatewayId, Moment, Storm, StormEffect, StormPlan, earliest};
@@ -275,6 +276,15 @@ impl Handler<LinkChanged> for Listener {
     }
 }
 
+impl Handler<Reconfigure<Vec<Installed>>> for Listener {
+    type Result = Result<(), BusError>;
+
+    fn handle(&mut self, plan: Reconfigure<Vec<Installed>>, _: &mut Context<Self>) -> Self::Result {
+        self.interpreter.reinstall(plan.0);
+        Ok(())
+    }
+}
+
 impl Handler<Observe> for Listener {
     type Result = Result<serde_json::Value, BusError>;
 
@@ -284,6 +294,17 @@ impl Handler<Observe> for Listener {
             "storm_telegrams_dropped_total": self.storm.dropped_total(),
             "facts_lost_total": self.news_lost,
         }))
+    }
+}
+
+impl Handler<Measure> for Listener {
+    type Result = Result<Sheet, BusError>;
+
+    fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
+        let mut sheet = Sheet::default();
+        sheet.took(&names::STORM_TIME, &[&self.plan.name], self.storm.recoveries());
+        sheet.count(&names::FACTS_LOST, &[&self.plan.name], self.news_lost);
+        Ok(sheet)
     }
 }
 

@@ -12,7 +12,9 @@ use super::walls::Walls;
 use super::{App, Audience};
 use crate::config::Config;
 use crate::doors::homekit;
-use crate::doors::http::{self, Beside, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use crate::doors::http::{
+    self, Beside, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Token,
+};
 
 /// How long requests that are being answered may take when the daemon stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -75,6 +77,8 @@ impl Doors {
         let pairing = self.homekit.as_ref().map(HomeKitBefore::pairing);
         let http = self.http.map(|http| {
             let mut house = house(config, app, &http.hub);
+            house.measured.push(http.hub.clone().into());
+            house.measured.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().into()));
             house.beside =
                 Beside { homekit: pairing, panels: walls.panels(config), press: walls.press(config) };
             http::serve(http.plan, http.listener, house, http.feed)
@@ -87,6 +91,7 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
     let gateways = config.gateways.iter().zip(&app.connections).zip(&app.listeners);
     House {
         roll: app.roll(),
+        reloads: app.reloads(),
         gateways: gateways
             .map(|((gateway, connection), listener)| GatewayCard {
                 id: gateway.id.clone(),
@@ -100,6 +105,18 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         hub: hub.clone().into(),
         keeper: app.keeper.clone().map(Into::into),
         beside: Beside::default(),
+        measured: app.measured(),
+    }
+}
+
+impl App {
+    /// Everybody who counts and measures, but the accessories, which are found on the roll, and the doors.
+    pub fn measured(&self) -> Vec<Measured> {
+        let mut measured = vec![self.cache.clone().into(), self.poller.clone().into()];
+        measured.extend(self.connections.iter().cloned().map(Measured::from));
+        measured.extend(self.listeners.iter().cloned().map(Measured::from));
+        measured.extend(self.keeper.iter().cloned().map(Measured::from));
+        measured
     }
 }
 

@@ -60,6 +60,32 @@ pub enum Urgency {
 }
 
 impl Urgency {
+    /// All of them, the most urgent first.
+    pub const ALL: [Self; 8] = [
+        Self::LinkProbe,
+        Self::Command,
+        Self::StormProbe,
+        Self::Confirm,
+        Self::Reader,
+        Self::MuxClient,
+        Self::WarmUp,
+        Self::Poll,
+    ];
+
+    /// Its name for watchers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LinkProbe => "link_probe",
+            Self::Command => "command",
+            Self::StormProbe => "storm_probe",
+            Self::Confirm => "confirm",
+            Self::Reader => "reader",
+            Self::MuxClient => "mux_client",
+            Self::WarmUp => "warm_up",
+            Self::Poll => "poll",
+        }
+    }
+
     /// Whether nobody waits for it, so that the spacing of its module binds it.
     pub fn is_background(self) -> bool {
         matches!(self, Self::WarmUp | Self::Poll)
@@ -67,7 +93,7 @@ impl Urgency {
 }
 
 /// How a value came to be known.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// The module told it by itself.
@@ -81,7 +107,7 @@ pub enum Origin {
 }
 
 /// How far a value can be trusted, best first.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Freshness {
     /// The output had this state within the last TTL.

@@ -3,6 +3,7 @@
 //! Owns what is needed to understand a telegram: which module has which type and link, which queries are out,
 //! and what each module last said. One for each gateway. It stores no state for readers.
 
+mod reload;
 #[cfg(test)]
 mod tests;
 
@@ -130,6 +131,18 @@ struct Known {
     commanded: Option<Point>,
 }
 
+impl Known {
+    fn new(module_type: ModuleType, link: u8) -> Self {
+        Self {
+            module_type,
+            link,
+            outputs: Bitmap::default(),
+            report_seq: [0; OutputIndex::COUNT_MAX as usize],
+            commanded: None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Query {
     serial: SerialNumber,
@@ -153,18 +166,9 @@ pub struct Interpreter {
 impl Interpreter {
     /// Knows the installation and nothing that was said.
     pub fn new(modules: impl IntoIterator<Item = Installed>) -> Self {
-        let modules = modules.into_iter().map(|module| {
-            let known = Known {
-                module_type: module.module_type,
-                link: module.link,
-                outputs: Bitmap::default(),
-                report_seq: [0; OutputIndex::COUNT_MAX as usize],
-                commanded: None,
-            };
-            (module.serial, known)
-        });
+        let known = |module: Installed| (module.serial, Known::new(module.module_type, module.link));
         Self {
-            modules: modules.collect(),
+            modules: modules.into_iter().map(known).collect(),
             open: Vec::new(),
             pending: Vec::new(),
             unplaced: BTreeSet::new(),

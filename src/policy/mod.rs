@@ -4,6 +4,7 @@ mod accessory;
 mod agenda;
 mod backoff;
 mod facts;
+pub mod figures;
 pub mod interpret;
 mod keeping;
 mod liveness;

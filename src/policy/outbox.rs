@@ -4,6 +4,7 @@
 //! clock. The pacing is that of protocol reference 7.3.
 
 mod pending;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::pending::{Expects, Flight, Queued};
+use self::tally::Tally;
+use super::figures::{Amount, Sheet, names};
 use super::waits::Waits;
 use super::{BusError, Moment, Urgency, earliest};
 use crate::conbus::{Function, SerialNumber, Telegram};
@@ -119,6 +122,7 @@ pub struct Outbox {
     order: u64,
     joined: u64,
     timeouts: u64,
+    tally: Tally,
     waits: Waits,
 }
 
@@ -138,7 +142,15 @@ impl Outbox {
             order: 0,
             joined: 0,
             timeouts: 0,
+            tally: Tally::default(),
             waits: Waits::default(),
+        }
+    }
+
+    /// From now on by this plan. What waits, what is in flight and when each module was asked last stays as it is.
+    pub fn reconfigure(&mut self, plan: OutboxPlan) {
+        if !self.draining {
+            self.plan = plan;
         }
     }
 
@@ -170,6 +182,14 @@ impl Outbox {
     /// How long answers took, and how much of the bus exchanges did.
     pub fn waits(&self) -> &Waits {
         &self.waits
+    }
+
+    /// Notes what was counted and measured behind this gateway.
+    pub fn measure(&self, gateway: &str, sheet: &mut Sheet) {
+        let waiting = self.queue.keys().map(|(urgency, _)| *urgency);
+        self.tally.note(gateway, waiting, sheet);
+        sheet.count(&names::COALESCED, &[gateway], self.joined);
+        sheet.note(&names::BUSY, &[gateway], Amount::Sum(self.waits.busy().as_secs_f64()));
     }
 
     /// Takes a telegram to be written as soon as its urgency allows. The ticket is answered by [`Effect::Ended`].
@@ -261,6 +281,7 @@ impl Outbox {
         let Some(ending) = flight.answered_by(reply) else { return };
         let Some(mut flight) = self.flight.take() else { return };
         self.free_at = now + self.plan.after_reply;
+        self.tally.answered(flight.queued.expects, now.since(flight.sent_at));
         self.waits.answered(now.since(flight.sent_at));
         effects.push(Effect::WireFree { serial: reply.serial, how: ending });
         // A NAK names no request: this one may answer a command of ours that was given up, or of another master.
@@ -301,6 +322,7 @@ impl Outbox {
     }
 
     fn write(&mut self, key: (Urgency, u64), queued: Queued, now: Moment, effects: &mut Vec<Effect>) {
+        self.tally.written(key.0);
         effects.push(Effect::Write(queued.telegram.clone()));
         let window = match queued.expects {
             Expects::Nothing => {

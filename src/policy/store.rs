@@ -6,6 +6,7 @@
 mod entry;
 mod fetch;
 mod plan;
+mod reload;
 mod remember;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use self::entry::{Entry, Seen};
 use self::fetch::{Fetch, Module, Waiter};
 pub use self::plan::{Counters, ModulePlan, StorePlan, Want};
 pub use self::words::{Effect, Observation, Outcome, Token};
+use super::figures::{Sheet, names};
 use super::settle::{Aspect, Basis, PointValue, Verdict};
 use super::{Agenda, BusError, Freshness, GatewayId, Moment, Origin, Reading, Urgency};
 use crate::conbus::{Point, SerialNumber};
@@ -37,6 +39,13 @@ struct Links(Vec<bool>);
 impl Links {
     fn is_up(&self, gateway: GatewayId) -> bool {
         self.0.get(usize::from(gateway.0)).copied().unwrap_or(false)
+    }
+
+    /// Also of a gateway without modules: another config may bring some.
+    fn set(&mut self, gateway: GatewayId, up: bool) {
+        let place = usize::from(gateway.0);
+        self.0.resize(self.0.len().max(place + 1), false);
+        self.0[place] = up;
     }
 }
 
@@ -59,12 +68,10 @@ impl Store {
     pub fn new(plan: StorePlan, modules: impl IntoIterator<Item = ModulePlan>) -> Self {
         let modules: HashMap<_, _> =
             modules.into_iter().map(|module| (module.serial, Module::new(module))).collect();
-        let gateways =
-            modules.values().map(|module| usize::from(module.plan.gateway.0) + 1).max().unwrap_or(0);
         Self {
             entries: LruCache::new(plan.max_entries),
             modules,
-            links: Links(vec![false; gateways]),
+            links: Links(Vec::new()),
             waiters: BTreeMap::new(),
             agenda: Agenda::default(),
             next_token: 0,
@@ -77,6 +84,19 @@ impl Store {
     /// How often what happened.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Notes what was counted.
+    pub fn measure(&self, sheet: &mut Sheet) {
+        let Counters { hits, stale, misses, evictions, expirations, updates_refused, .. } = self.counters;
+        for (result, total) in [("hit", hits), ("stale", stale), ("miss", misses)] {
+            sheet.count(&names::CACHE_REQUESTS, &[result], total);
+        }
+        for (reason, total) in [("capacity", evictions), ("ttl", expirations)] {
+            sheet.count(&names::CACHE_EVICTIONS, &[reason], total);
+        }
+        sheet.count(&names::CACHE_REFUSED, &[], updates_refused);
+        sheet.level(&names::CACHE_ENTRIES, &[], self.entries.len() as f64);
     }
 
     /// How many outputs have an entry.
@@ -377,9 +397,7 @@ impl Store {
                 self.distrust(point, now, effects);
             }
         }
-        if let Some(link) = self.links.0.get_mut(usize::from(gateway.0)) {
-            *link = up;
-        }
+        self.links.set(gateway, up);
         if up {
             return;
         }

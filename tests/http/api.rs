@@ -216,7 +216,7 @@ fn other_paths_and_methods_have_the_error_object_too() {
             "/api",
             "/api/accessories/",
             "/api/accessories/a/b",
-            "/metrics",
+            "/metric",
             "/%ff",
         ] {
             home.get(path).await.is_error(404, "not_found");

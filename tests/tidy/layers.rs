@@ -13,18 +13,20 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("actors", &["policy", "transport", "vault", "conbus"]),
     ("doors", &["actors", "vault", "conbus", "policy"]),
     ("emulator", &["conbus"]),
+    ("fuzzing", &["tools", "config", "doors", "policy", "conbus"]),
     ("tools", &["app", "config", "policy", "transport", "emulator", "conbus"]),
     ("app", &["config", "doors", "actors", "policy", "transport", "vault", "emulator", "conbus"]),
     ("main", &["app", "config", "tools", "emulator", "policy", "conbus"]),
     ("lib", &[]),
 ];
 
-/// The plain values of `policy` that a door may name: what messages to and from accessories carry.
+/// The plain values of `policy` that a door may name: what messages to and from accessories carry, and figures.
 const DOOR_VALUES: &[&str] = &[
     "AccessoryKind",
     "AccessoryState",
     "BusError",
     "Cause",
+    "figures",
     "Freshness",
     "Moment",
     "Origin",

@@ -328,6 +328,11 @@ impl Hall {
         self.seats.len()
     }
 
+    /// How many controllers are paired.
+    pub(super) fn pairing_count(&self) -> usize {
+        self.state.bridges.iter().map(|bridge| bridge.controllers.len()).sum()
+    }
+
     /// A session asks something.
     pub(super) fn used(&mut self, session: u64, now: Moment) {
         if let Some(seat) = self.seats.get_mut(&session) {

@@ -9,9 +9,10 @@ use actix::{Actor, Context, Handler, Message};
 
 use super::hall::Hall;
 use super::shown;
-use crate::actors::events::AccessoryChanged;
+use crate::actors::events::{AccessoryChanged, Measure};
 use crate::actors::now;
 use crate::policy::BusError;
+use crate::policy::figures::{Sheet, names};
 
 /// Every accessory of a large site may change in one turn of the bus; what finds no room is told again.
 const MAILBOX: usize = 1024;
@@ -48,5 +49,17 @@ impl Handler<ShowPairing> for Hub {
 
     fn handle(&mut self, _: ShowPairing, _: &mut Context<Self>) -> Self::Result {
         Ok(shown::pairing(&self.hall.borrow()))
+    }
+}
+
+impl Handler<Measure> for Hub {
+    type Result = Result<Sheet, BusError>;
+
+    fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
+        let hall = self.hall.borrow();
+        let mut sheet = Sheet::default();
+        sheet.level(&names::HOMEKIT_PAIRINGS, &[], hall.pairing_count() as f64);
+        sheet.level(&names::HOMEKIT_SESSIONS, &[], hall.session_count() as f64);
+        Ok(sheet)
     }
 }

@@ -5,24 +5,32 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `translate`, `json`, `status`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
-//! | `routes`, `events` | ask the accessories and word the answers |
+//! | `translate`, `json`, `status`, `metrics`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
+//! | `vitals` | what the kernel tells of the process |
+//! | `routes`, `events`, `figures` | ask the accessories and word the answers |
+//! | `document` | describes it all for programs |
 //! | `page`, `beside` | the page and its files; what it shows and does beside accessories |
 //! | `hub` | the actor that hears the facts and fans them out |
 //! | `server`, `wire` | sockets, connections, the end |
 
 mod beside;
 mod crowd;
+mod document;
 mod events;
+mod figures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gate;
 mod hub;
 mod json;
+mod metrics;
 mod page;
 mod pulse;
 mod routes;
 mod server;
 mod status;
 mod translate;
+mod vitals;
 mod wire;
 
 use std::fmt;
@@ -36,12 +44,14 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::actors::ask;
-use crate::actors::events::Observe;
-use crate::doors::Roll;
+use crate::actors::events::{Measure, Observe};
+use crate::doors::{Reloads, Roll};
 use crate::policy::BusError;
+use crate::policy::figures::Sheet;
 
 pub use beside::{Beside, Deed, Key, Panel, Press};
 pub use hub::{Feed, Hub, hub};
+pub use routes::paths;
 pub use server::{Door, serve};
 
 /// What the door is built from.
@@ -129,6 +139,8 @@ pub struct GatewayCard {
 pub struct House {
     /// The accessories, as they are now.
     pub roll: Roll,
+    /// How the config was read last.
+    pub reloads: Reloads,
     /// Each at the place of its [`GatewayId`](crate::policy::GatewayId).
     pub gateways: Vec<GatewayCard>,
     /// The cache.
@@ -139,6 +151,8 @@ pub struct House {
     pub hub: Observed,
     /// The keeper, when state is kept.
     pub keeper: Option<Observed>,
+    /// Everybody who counts and measures, but the accessories.
+    pub measured: Vec<Measured>,
     /// What the page shows and does beside accessories.
     pub beside: Beside,
 }
@@ -170,5 +184,28 @@ where
 {
     fn from(addr: Addr<A>) -> Self {
         Self(Arc::new(move |within| Box::pin(ask(&addr, Observe, within))))
+    }
+}
+
+/// An actor of which the door knows only that it counts and measures. Made from its address.
+#[derive(Clone)]
+pub struct Measured(Take);
+
+type Take = Arc<dyn Fn(Duration) -> BoxFuture<'static, Result<Sheet, BusError>> + Send + Sync>;
+
+impl Measured {
+    /// What it counted and measured, if it tells in this time.
+    fn take(&self, within: Duration) -> BoxFuture<'static, Result<Sheet, BusError>> {
+        (self.0)(within)
+    }
+}
+
+impl<A> From<Addr<A>> for Measured
+where
+    A: Actor + Handler<Measure>,
+    A::Context: ToEnvelope<A, Measure>,
+{
+    fn from(addr: Addr<A>) -> Self {
+        Self(Arc::new(move |within| Box::pin(ask(&addr, Measure, within))))
     }
 }
