@@ -1,21 +1,24 @@
 //! Opens the configured doors and hands them what they may know: accessories, and pictures of the actors.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
 use log::warn;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use super::homekit::HomeKitBefore;
+use super::mqtt::MqttBefore;
 use super::mux::MuxBefore;
 use super::run::{RunError, listen, read_token};
 use super::walls::Walls;
 use super::{App, Audience};
 use crate::config::Config;
 use crate::doors::http::{
-    self, Beside, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Token,
+    self, Beside, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Observed, Token,
 };
-use crate::doors::{homekit, mux};
+use crate::doors::{homekit, mqtt, mux};
 
 /// How long requests that are being answered may take when the daemon stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -24,6 +27,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 pub(super) struct Doors {
     http: Option<HttpBefore>,
     homekit: Option<HomeKitBefore>,
+    mqtt: Option<MqttBefore>,
     mux: Option<MuxBefore>,
 }
 
@@ -38,18 +42,17 @@ struct HttpBefore {
 pub(super) struct OpenDoors {
     http: Option<Door>,
     homekit: Option<homekit::Door>,
+    mqtt: Option<mqtt::Door>,
     mux: Option<mux::Door>,
 }
 
 impl Doors {
     /// Takes the addresses: what cannot be listened on is told before anything is dialled.
     pub(super) async fn open(config: &Config) -> Result<Self, RunError> {
-        if config.mqtt.is_some() {
-            warn!(target: "app", "this version has no such door yet, it stays closed section=[mqtt]");
-        }
         let homekit = HomeKitBefore::open(config).await?;
+        let mqtt = MqttBefore::open(config)?;
         let mux = MuxBefore::open(config).await?;
-        let Some(plan) = &config.http else { return Ok(Self { http: None, homekit, mux }) };
+        let Some(plan) = &config.http else { return Ok(Self { http: None, homekit, mqtt, mux }) };
         let token = plan.token_file.as_deref().map(read_token).transpose()?;
         let listener = listen(&plan.listen.to_string(), "the HTTP door").await?;
         let (hub, feed) = http::hub();
@@ -59,7 +62,7 @@ impl Doors {
             name: config.service.name.clone(),
             limits: Limits::default(),
         };
-        Ok(Self { http: Some(HttpBefore { plan, listener, hub: hub.start(), feed }), homekit, mux })
+        Ok(Self { http: Some(HttpBefore { plan, listener, hub: hub.start(), feed }), homekit, mqtt, mux })
     }
 
     /// Who wants to hear facts.
@@ -75,14 +78,20 @@ impl Doors {
             audience.telegrams.push(mux.hub.clone().recipient());
         }
         audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().recipient()));
+        if let Some(mqtt) = &self.mqtt {
+            audience.accessories.push(mqtt.hub.clone().recipient());
+            audience.links.push(mqtt.hub.clone().recipient());
+            audience.buttons.push(mqtt.hub.clone().recipient());
+        }
         audience
     }
 
-    /// Lets clients in.
-    pub(super) fn serve(self, config: &Config, app: &App, walls: Walls) -> OpenDoors {
+    /// Lets clients in. `reload` is told when one of them wants the config read again.
+    pub(super) fn serve(self, config: &Config, app: &App, walls: Walls, reload: Rc<Notify>) -> OpenDoors {
         let pairing = self.homekit.as_ref().map(HomeKitBefore::pairing);
         let http = self.http.map(|http| {
             let mut house = house(config, app, &http.hub);
+            house.mqtt = self.mqtt.as_ref().map(|mqtt| Observed::from(mqtt.hub.clone()));
             house.mux = self.mux.as_ref().map(|mux| mux.hub.clone().into());
             house.measured.push(http.hub.clone().into());
             house.measured.extend(self.mux.iter().map(|mux| mux.hub.clone().into()));
@@ -91,8 +100,9 @@ impl Doors {
                 Beside { homekit: pairing, panels: walls.panels(config), press: walls.press(config) };
             http::serve(http.plan, http.listener, house, http.feed)
         });
+        let homekit = self.homekit.map(|homekit| homekit.serve(app));
         let mux = self.mux.map(|mux| mux.serve(app));
-        OpenDoors { http, homekit: self.homekit.map(|homekit| homekit.serve(app)), mux }
+        OpenDoors { http, homekit, mqtt: self.mqtt.map(|mqtt| mqtt.serve(app, reload)), mux }
     }
 }
 
@@ -114,6 +124,7 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         hub: hub.clone().into(),
         keeper: app.keeper.clone().map(Into::into),
         mux: None,
+        mqtt: None,
         beside: Beside::default(),
         measured: app.measured(),
     }
@@ -139,6 +150,9 @@ impl OpenDoors {
         if let Some(mux) = &self.mux {
             mux.refuse();
         }
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.refuse();
+        }
     }
 
     /// Lets what is being answered end, then closes.
@@ -146,6 +160,9 @@ impl OpenDoors {
         drop(self.mux);
         if let Some(mut homekit) = self.homekit {
             homekit.close().await;
+        }
+        if let Some(mut mqtt) = self.mqtt {
+            mqtt.close().await;
         }
         if let Some(http) = self.http
             && http.drain(CLOSE_WITHIN).await.is_err()

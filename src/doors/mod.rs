@@ -3,6 +3,7 @@
 mod card;
 pub mod homekit;
 pub mod http;
+pub mod mqtt;
 pub mod mux;
 mod reload;
 

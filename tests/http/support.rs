@@ -140,6 +140,7 @@ impl Plan {
             hub: hub.clone().into(),
             keeper: None,
             mux: None,
+            mqtt: None,
             measured: app.measured().into_iter().chain([hub.clone().into()]).collect(),
             beside: Beside::default(),
         };

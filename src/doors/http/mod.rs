@@ -8,12 +8,14 @@
 //! | `translate`, `json`, `status`, `metrics`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
 //! | `vitals` | what the kernel tells of the process |
 //! | `routes`, `events`, `figures` | ask the accessories and word the answers |
+//! | `document` | describes it all for programs |
 //! | `page`, `beside` | the page and its files; what it shows and does beside accessories |
 //! | `hub` | the actor that hears the facts and fans them out |
 //! | `server`, `wire` | sockets, connections, the end |
 
 mod beside;
 mod crowd;
+mod document;
 mod events;
 mod figures;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -151,6 +153,8 @@ pub struct House {
     pub keeper: Option<Observed>,
     /// The shared port, when it is open; its picture lists the clients.
     pub mux: Option<Observed>,
+    /// The MQTT door, when it is open.
+    pub mqtt: Option<Observed>,
     /// Everybody who counts and measures, but the accessories.
     pub measured: Vec<Measured>,
     /// What the page shows and does beside accessories.

@@ -23,7 +23,7 @@ use super::hub::Feed;
 use super::json::{self, AccessoryObject};
 use super::status::{self, Picture};
 use super::translate::{self, Fault};
-use super::{House, Limits, beside, page};
+use super::{House, Limits, beside, document, page};
 use crate::actors::events::{GetState, Observe, SetTarget};
 use crate::actors::{ask, now};
 use crate::doors::{AccessoryCard, Cards};
@@ -155,7 +155,7 @@ pub(super) type Route = (&'static str, MethodRouter<Arc<Site>>);
 
 /// Every path of the contract, and what answers it. The gate stands before all of them.
 fn routes() -> impl Iterator<Item = Route> {
-    let own: [Route; 8] = [
+    let own: [Route; 9] = [
         ("/api/accessories", get(list)),
         ("/api/accessories/{id}", get(one).put(set)),
         ("/api/modules", get(modules)),
@@ -164,6 +164,7 @@ fn routes() -> impl Iterator<Item = Route> {
         (ALIVE, get(async || text(StatusCode::OK, "alive\n".into()))),
         ("/readyz", get(ready)),
         ("/metrics", get(figures)),
+        ("/api/openapi.json", get(document::answer)),
     ];
     own.into_iter().chain(page::routes()).chain(beside::routes())
 }
@@ -273,8 +274,9 @@ async fn overview(State(site): Shared) -> Response {
     let accessories = cards.all().iter().map(|card| ask(&card.addr, Observe, OBSERVE_WITHIN));
     let singles = [&house.cache, &house.poller, &house.hub].into_iter().chain(&house.keeper);
     let singles = join_all(singles.map(|actor| actor.look(OBSERVE_WITHIN)));
-    let (gateways, (accessories, singles)) =
-        join(join_all(gateways), join(join_all(accessories), singles)).await;
+    let mqtt = join_all(house.mqtt.iter().map(|door| door.look(OBSERVE_WITHIN)));
+    let (gateways, (accessories, (singles, mqtt))) =
+        join(join_all(gateways), join(join_all(accessories), join(singles, mqtt))).await;
     let mux = match &house.mux {
         Some(mux) => Some(mux.look(OBSERVE_WITHIN).await),
         None => None,
@@ -315,6 +317,7 @@ async fn overview(State(site): Shared) -> Response {
         "mux": mux.map(status::shown),
         "reload": status::reload(&house.reloads.borrow(), now()),
         "http": {"door": site.tally.picture(), "hub": hub},
+        "mqtt": mqtt.into_iter().map(status::shown).next(),
         "actors": actors,
     })))
 }
