@@ -12,7 +12,7 @@ use crate::truth::Truth;
 
 /// How long before it was heard a report may have become true: 55 ms after the change it wants to speak, and
 /// then the bus may be busy.
-pub(crate) const REPORT_LAG: Duration = Duration::from_millis(700);
+const REPORT_LAG: Duration = Duration::from_millis(700);
 
 /// The same for a reply that another master caused: the assumption F of the update rule.
 const REPLY_LAG: Duration = Duration::from_millis(100);

@@ -25,7 +25,7 @@ use conbusd::policy::{AccessoryKind, Freshness, KeepingPlan, Origin};
 use conbusd::vault::MemoryVault;
 use fastrand::Rng;
 
-use crate::court::{Court, Promise, REPORT_LAG, Shown, Window};
+use crate::court::{Court, Promise, Shown, Window};
 use crate::pace::Pace;
 use crate::wire::{Line, LineDial};
 
@@ -39,6 +39,9 @@ pub(crate) struct Knobs {
     /// The same for the number of outputs it may remember.
     pub(crate) max_entries: Option<usize>,
 }
+
+/// How late a reply may be, by the assumption L of the update rule.
+const REPLY_LIFE: Duration = Duration::from_secs(3);
 
 /// How often the queues are looked at.
 const LOOKED_EVERY: Duration = Duration::from_millis(250);
@@ -388,11 +391,11 @@ impl House {
         let now = self.line.now();
         let mut court = self.court.borrow_mut();
         court.act("stall");
-        // What waited in the socket is dated from when it is read.
+        // What waited in the socket is dated from when it is read, also a reply that was late already.
         let changed: Vec<Point> = court
             .truth
             .points()
-            .filter(|&point| court.truth.of(point).changed(before.saturating_sub(REPORT_LAG), now))
+            .filter(|&point| court.truth.of(point).changed(before.saturating_sub(REPLY_LIFE), now))
             .collect();
         court.truth.excuse(now + self.ttl, |point| changed.contains(&point));
     }
