@@ -13,7 +13,7 @@ use super::address::{Broker, GatewayAddress};
 use super::checked::{Access, Pin};
 use super::entry::{Fields, Kind, List, tables};
 use super::report::Report;
-use super::words::{FilePath, Id, Interface, LogFilter, Name, Room, TableLines, Topic, User};
+use super::words::{FilePath, Id, Ids, Interface, LogFilter, Name, Room, Steps, TableLines, Topic, User};
 use crate::conbus::{EventSource, ModuleType, SerialNumber};
 use crate::policy::AccessoryKind;
 
@@ -30,6 +30,8 @@ const IDLE_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
 const BUS_SHARE: RangeInclusive<f64> = 0.05..=1.0;
 /// Two decimal digits on the wire (protocol reference 2).
 const LINK: RangeInclusive<i64> = 0..=99;
+/// Percent.
+const BRIGHTNESS: RangeInclusive<i64> = 0..=100;
 
 tables! {
     /// The file.
@@ -41,6 +43,8 @@ tables! {
         "gateway" => gateways: List<Gateway>;
         "module" => modules: List<Module>;
         "accessory" => accessories: List<Accessory>;
+        "group" => groups: List<Group>;
+        "scene" => scenes: List<Scene>;
         "http" => http: Http;
         "homekit" => homekit: HomeKit;
         "mqtt" => mqtt: Mqtt;
@@ -99,6 +103,31 @@ tables! {
         "output" => output: i64, required;
         "on" => on: EventSource;
         "off" => off: EventSource;
+    }
+
+    /// `[[group]]`
+    Group {
+        "id" => id: Id, required;
+        "name" => name: Name, required;
+        "room" => room: Room;
+        "members" => members: Ids, required;
+    }
+
+    /// `[[scene]]`
+    Scene {
+        "id" => id: Id, required;
+        "name" => name: Name, required;
+        "room" => room: Room;
+        "targets" => targets: Steps;
+        "event" => event: EventSource;
+        "gateway" => gateway: Id;
+    }
+
+    /// What a scene wants of one accessory.
+    Step {
+        "accessory" => accessory: Id, required;
+        "on" => on: bool;
+        "brightness" => brightness: i64, within(BRIGHTNESS);
     }
 
     /// `[http]`

@@ -25,10 +25,12 @@ pub struct AccessoryFace {
     pub room: String,
     /// What it is.
     pub kind: AccessoryKind,
-    /// Its output.
-    pub point: Point,
+    /// Whether it has a brightness.
+    pub dims: bool,
+    /// Its output; none of a group or a scene.
+    pub point: Option<Point>,
     /// The type of its module by the config.
-    pub module_type: ModuleType,
+    pub module_type: Option<ModuleType>,
 }
 
 /// An accessory as a door gets it.
