@@ -13,7 +13,8 @@ use conbusd::app::watch::end_on_panic;
 use conbusd::app::{homekit, logging, run};
 use conbusd::config::{self, Config, GatewayAddress};
 use conbusd::emulator::capture::Speed;
-use conbusd::tools::{check, decode, emulate, import, monitor};
+use conbusd::tools::answers::Answers;
+use conbusd::tools::{check, decode, discover, emulate, import, monitor};
 
 const FAILED: u8 = 1;
 const BAD_CONFIG: u8 = 2;
@@ -37,6 +38,8 @@ enum Verb {
     Check,
     /// Makes a config from the files of `conson-xp`.
     Import(Imported),
+    /// Tells what is on the bus, and can write it as a config.
+    Discover(Discovered),
     /// Runs the emulated gateway alone, with the modules of the config.
     Emulator(Emulated),
     /// Shows the telegrams of the bus as they go by, decoded.
@@ -87,6 +90,29 @@ struct Imported {
 }
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+struct Discovered {
+    /// The gateway; nobody else may be connected to it.
+    #[arg(long, value_name = "HOST:PORT", value_parser = remote)]
+    gateway: (String, u16),
+    /// A config to write, with an accessory for each output.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Adds what is new to the config that is there; deletes nothing.
+    #[arg(long, requires = "write")]
+    merge: bool,
+    /// Switches auto report on in modules that do not report their outputs, after a question.
+    #[arg(long)]
+    enable_auto_report: bool,
+    /// Asks no question.
+    #[arg(long, requires = "enable_auto_report")]
+    yes: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct Emulated {
     /// Where it listens.
     #[arg(long, default_value = "127.0.0.1:10001", value_name = "ADDRESS")]
@@ -130,6 +156,19 @@ fn main() -> ExitCode {
         Verb::Import(Imported { files, out, force, with_pin }) => {
             let order = import::Order { files, out, force, with_pin };
             ended(import::run(&order, &mut io::stderr()).map_err(|failure| failure.to_string()))
+        }
+        Verb::Discover(Discovered { gateway: (host, port), write, merge, enable_auto_report, yes, json }) => {
+            let auto_report = match (enable_auto_report, yes) {
+                (false, _) => discover::Consent::No,
+                (true, false) => discover::Consent::Ask,
+                (true, true) => discover::Consent::Yes,
+            };
+            let order = discover::Order { host, port, write, merge, auto_report, json };
+            ended(at_terminal(async {
+                let (mut answers, mut out, mut told) = (Answers::of_stdin(), io::stdout(), io::stderr());
+                let ran = discover::run(&order, &mut answers, &mut out, &mut told).await;
+                ran.map_err(|failure| failure.to_string())
+            }))
         }
         Verb::Emulator(emulated) => emulator(&arguments.config, &emulated),
         Verb::Monitor { gateway: Some((host, port)), json } => {
@@ -205,6 +244,19 @@ fn ended(outcome: Result<(), String>) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Runs a subcommand until it ends or is interrupted; then nothing is written.
+fn at_terminal(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|cause| format!("cannot start: {cause}"))?;
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => Err("interrupted; nothing is written".into()),
+            ended = work => ended,
+        }
+    })
 }
 
 fn watch(source: monitor::Source, json: bool) -> Result<(), String> {

@@ -187,6 +187,7 @@ fn forms(secret: &[u8]) -> Vec<String> {
         list(|byte| format!("{byte:02x}"), ""),
         list(|byte| format!("{byte:02X}"), ""),
         list(|byte| format!("{byte:02x}"), ":"),
+        list(|byte| format!("{byte:02x}"), ", "),
         list(ToString::to_string, ", "),
         base64,
     ]

@@ -168,6 +168,9 @@ impl Connection {
     }
 
     fn dial_now(&mut self, ctx: &mut Context<Self>) {
+        if self.draining {
+            return;
+        }
         self.link(LinkState::Dialling);
         self.counters.dials_total += 1;
         debug!(target: "connection", "dialling gateway={} address={}", self.plan.name, self.dial.target());
@@ -400,9 +403,6 @@ impl Actor for Connection {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
-        if self.draining {
-            return;
-        }
         // Never dialled from here at once: a restart loop would not yield.
         let seed = self.plan.seed.wrapping_add(self.counters.dials_total);
         let pause = if self.counters.dials_total == 0 { Duration::ZERO } else { self.backoff.delay(seed) };

@@ -8,12 +8,14 @@
 //! | `translate`, `json`, `status`, `metrics`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
 //! | `vitals` | what the kernel tells of the process |
 //! | `routes`, `events`, `figures` | ask the accessories and word the answers |
+//! | `document` | describes it all for programs |
 //! | `page`, `beside` | the page and its files; what it shows and does beside accessories |
 //! | `hub` | the actor that hears the facts and fans them out |
 //! | `server`, `wire` | sockets, connections, the end |
 
 mod beside;
 mod crowd;
+mod document;
 mod events;
 mod figures;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -23,7 +23,7 @@ use super::hub::Feed;
 use super::json::{self, AccessoryObject};
 use super::status::{self, Picture};
 use super::translate::{self, Fault};
-use super::{House, Limits, beside, page};
+use super::{House, Limits, beside, document, page};
 use crate::actors::events::{GetState, Observe, SetTarget};
 use crate::actors::{ask, now};
 use crate::doors::{AccessoryCard, Cards};
@@ -155,7 +155,7 @@ pub(super) type Route = (&'static str, MethodRouter<Arc<Site>>);
 
 /// Every path of the contract, and what answers it. The gate stands before all of them.
 fn routes() -> impl Iterator<Item = Route> {
-    let own: [Route; 8] = [
+    let own: [Route; 9] = [
         ("/api/accessories", get(list)),
         ("/api/accessories/{id}", get(one).put(set)),
         ("/api/modules", get(modules)),
@@ -164,6 +164,7 @@ fn routes() -> impl Iterator<Item = Route> {
         (ALIVE, get(async || text(StatusCode::OK, "alive\n".into()))),
         ("/readyz", get(ready)),
         ("/metrics", get(figures)),
+        ("/api/openapi.json", get(document::answer)),
     ];
     own.into_iter().chain(page::routes()).chain(beside::routes())
 }

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
@@ -138,6 +139,28 @@ fn one_address_has_128_connections_and_the_next_is_closed_at_once() {
         // It may be closed before it is written to.
         next.write_all(ALIVE).is_ok() && status(&mut next) == Some(200)
     });
+}
+
+#[test]
+fn a_daemon_without_files_left_lives_says_so_seldom_and_is_well_when_there_are_some_again() {
+    let mut pair = Pair::start();
+    let id = pair.daemon.id().to_string();
+    let limited = Command::new("prlimit").args(["--pid", &id, "--nofile=40:40"]).status();
+    assert!(limited.unwrap().success());
+    // The system takes them in; the daemon has no number left for most of them.
+    let crowd: Vec<TcpStream> = (0..80).map(|_| connect(pair.http)).collect();
+    pair.order(r#"{"do":"disconnect","how":"rst"}"#);
+    pause(Duration::from_secs(3));
+    drop(crowd);
+    eventually("the link is back", || {
+        let status = pair.get("/api/status").1;
+        status["gateways"][0]["link"] == "up" && status["gateways"][0]["connects_total"] == 2
+    });
+    assert_eq!(pair.get("/api/accessories/m1o0?max_age_ms=0").0, 200);
+    pair.daemon.signal("TERM");
+    assert!(pair.daemon.end().success());
+    let told = pair.daemon.log.iter().filter(|line| line.contains("no connection can be accepted")).count();
+    assert!((1..=3).contains(&told), "{:#?}", pair.daemon.log);
 }
 
 /// A daemon with a HomeKit door that nobody is paired with.

@@ -20,9 +20,10 @@
 //! | 24 | replayed or tampered record | in memory: `doors/homekit/tests/wire.rs`; fuzz target `record` |
 //! | 25, 26 | broker | with the MQTT door |
 //! | 27, 28, 29 | full disk, `kill -9`, torn state | `survival`, `tests/homekit.rs`, `tests/house/restarts.rs` |
-//! | 30 | reload of a bad file | `command_line` |
+//! | 30 | reload of a bad file | `reload` |
 //! | 32 | slowloris, oversized, too many sockets | `clients`; with shorter times `tests/http/hostile.rs` |
 //! | 33 | strangers at the door | `tests/http/hostile.rs`, `doors/homekit/tests/wire.rs` |
+//! | 36 | no file numbers left | `clients`; a gateway that moved: its name is looked up at each dial (`src/transport.rs`) |
 //! | 34, 35 | panic, TERM | `supervision`, `command_line` |
 //!
 //! Rows without a wire (12 to 14, 17, 19 to 21, 37) are of `tests/simulation.rs`, `tests/house` and `tests/model.rs`.
