@@ -226,10 +226,18 @@ pub struct Mqtt {
     pub user: Option<String>,
     /// The file with the password of that name.
     pub password_file: Option<PathBuf>,
+    /// The file with the certificates of those who vouch for the broker; those of the system when absent.
+    pub ca_file: Option<PathBuf>,
+    /// The files with the certificate and the key by which the broker knows this daemon.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// By which this daemon differs from others at the broker; drawn once and kept in the state folder when absent.
+    pub instance: Option<String>,
     /// The first part of every topic.
     pub base: String,
     /// Where Home Assistant looks for descriptions.
     pub discovery_prefix: String,
+    /// After how long without this daemon the broker calls it offline; whole seconds.
+    pub will_delay: Duration,
 }
 
 /// `[mux]`.

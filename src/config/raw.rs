@@ -28,6 +28,8 @@ const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
 const IDLE_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
 /// Less is not enough to go round a house; 1 is all there is.
 const BUS_SHARE: RangeInclusive<f64> = 0.05..=1.0;
+/// A broker counts it in seconds; longer and nobody would notice that the daemon is gone.
+const WILL_DELAY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 /// Two decimal digits on the wire (protocol reference 2).
 const LINK: RangeInclusive<i64> = 0..=99;
 /// Percent.
@@ -149,8 +151,13 @@ tables! {
         "url" => url: Broker, required;
         "user" => user: User;
         "password_file" => password_file: FilePath;
+        "ca_file" => ca_file: FilePath;
+        "client_cert" => client_cert: FilePath;
+        "client_key" => client_key: FilePath;
+        "instance" => instance: Id;
         "base" => base: Topic;
         "discovery_prefix" => discovery_prefix: Topic;
+        "will_delay" => will_delay: Duration, within(WILL_DELAY);
     }
 
     /// `[mux]`

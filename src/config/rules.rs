@@ -31,6 +31,7 @@ pub(super) fn check(document: &Document, base: &Path, report: &mut Report) -> Co
         mux: doors::mux(&document.mux),
         gateways: {
             doors::check_ports(document, report);
+            doors::check_gateway_names(document, report);
             house.gateways
         },
         modules: house.modules,

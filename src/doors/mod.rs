@@ -3,6 +3,7 @@
 mod card;
 pub mod homekit;
 pub mod http;
+pub mod mqtt;
 mod reload;
 
 pub use card::{AccessoryCard, AccessoryFace, Cards, Roll};

@@ -20,10 +20,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// The plain values of `policy` that a door may name: what messages to and from accessories carry, and figures.
+/// The plain values of `policy` that a door may name: what messages to and from accessories carry, how to dial, and
+/// figures.
 const DOOR_VALUES: &[&str] = &[
     "AccessoryKind",
     "AccessoryState",
+    "Backoff",
+    "BackoffPlan",
     "BusError",
     "Cause",
     "figures",

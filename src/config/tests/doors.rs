@@ -127,6 +127,29 @@ fn brokers_are_urls_without_passwords() {
 }
 
 #[test]
+fn certificates_belong_to_an_encrypted_broker_and_come_in_pairs() {
+    let at = |rest: &str| format!("[mqtt]\nurl = \"mqtts://b\"\n{rest}");
+    let mqtt = good(&at("ca_file = \"ca\"\nclient_cert = \"/c\"\nclient_key = \"k\"")).mqtt.unwrap();
+    assert_eq!(mqtt.ca_file.as_deref(), Some(Path::new("/house/ca")));
+    assert_eq!(mqtt.client, Some(("/c".into(), "/house/k".into())));
+    mistake(&at("ca_file = \"ca\"\nclient_cert = \"c\""), 4, 15, &["without `client_key`"]);
+    mistake(&at("client_key = \"k\""), 3, 14, &["without `client_cert`"]);
+    mistake(&at("client_cert = \"c\"\nclient_key = \"k\""), 3, 15, &["without `ca_file`"]);
+    mistake("[mqtt]\nurl = \"mqtt://b\"\nca_file = \"ca\"", 3, 11, &["not encrypted", "`mqtts://`"]);
+}
+
+#[test]
+fn daemons_at_one_broker_have_names_and_their_gateways_another_than_bridge() {
+    let mqtt = good("[mqtt]\nurl = \"mqtt://b\"\ninstance = \"attic\"\nwill_delay = \"10s\"").mqtt.unwrap();
+    assert_eq!((mqtt.instance.as_deref(), mqtt.will_delay.as_secs()), (Some("attic"), 10));
+    mistake("[mqtt]\nurl = \"mqtt://b\"\ninstance = \"a/b\"", 3, 12, &["id"]);
+    mistake("[mqtt]\nurl = \"mqtt://b\"\nwill_delay = \"1h\"", 3, 14, &["5m"]);
+    let gateway = "[[gateway]]\nid = \"bridge\"\naddress = \"emulator\"\n";
+    good(gateway);
+    mistake(&format!("{gateway}[mqtt]\nurl = \"mqtt://b\""), 2, 6, &["`bridge` cannot be the id"]);
+}
+
+#[test]
 fn topics_have_no_wildcards() {
     mistakes(
         "[mqtt]\nurl = \"mqtt://b\"\nbase = \"home/#\"\ndiscovery_prefix = \"a//b\"",

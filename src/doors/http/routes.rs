@@ -274,8 +274,9 @@ async fn overview(State(site): Shared) -> Response {
     let accessories = cards.all().iter().map(|card| ask(&card.addr, Observe, OBSERVE_WITHIN));
     let singles = [&house.cache, &house.poller, &house.hub].into_iter().chain(&house.keeper);
     let singles = join_all(singles.map(|actor| actor.look(OBSERVE_WITHIN)));
-    let (gateways, (accessories, singles)) =
-        join(join_all(gateways), join(join_all(accessories), singles)).await;
+    let mqtt = join_all(house.mqtt.iter().map(|door| door.look(OBSERVE_WITHIN)));
+    let (gateways, (accessories, (singles, mqtt))) =
+        join(join_all(gateways), join(join_all(accessories), join(singles, mqtt))).await;
     let mut actors = serde_json::Map::new();
     let mut note = |name: String, picture: &Picture| actors.insert(name, status::word(picture).into());
     for (name, picture) in ["cache", "poller", "http", "keeper"].iter().zip(&singles) {
@@ -308,6 +309,7 @@ async fn overview(State(site): Shared) -> Response {
         "state": state,
         "reload": status::reload(&house.reloads.borrow(), now()),
         "http": {"door": site.tally.picture(), "hub": hub},
+        "mqtt": mqtt.into_iter().map(status::shown).next(),
         "actors": actors,
     })))
 }
