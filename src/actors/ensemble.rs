@@ -201,7 +201,7 @@ impl Ensemble {
         }
     }
 
-    fn effects(&mut self, outcome: &Result<(), BusError>, ctx: &mut Context<Self>) {
+    fn effects(&mut self, outcome: Result<(), BusError>, ctx: &mut Context<Self>) {
         let Role::Event { drives, .. } = &self.plan.role else { return };
         if outcome.is_err() {
             return;
@@ -311,7 +311,7 @@ impl Handler<SetTarget> for Ensemble {
             if let Err(error) = outcome {
                 warn!(target: "ensemble", "scene is not complete id={} error={error:?}", this.plan.name);
             }
-            this.effects(&outcome, ctx);
+            this.effects(outcome, ctx);
             outcome.map(|()| scene_state(true))
         }))
     }

@@ -62,7 +62,9 @@ fn effective(running: &Config, wanted: &Config) -> Config {
     let accessories: Vec<Accessory> = wanted.accessories.iter().filter(is_there).cloned().collect();
     let is_shown = |id: &String| accessories.iter().any(|accessory| accessory.id == *id);
     let mut groups = wanted.groups.clone();
-    groups.iter_mut().for_each(|group| group.members.retain(is_shown));
+    for group in &mut groups {
+        group.members.retain(is_shown);
+    }
     groups.retain(|group| !group.members.is_empty());
     let mut scenes = wanted.scenes.clone();
     scenes.retain_mut(|scene| match &mut scene.deed {
