@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use actix::System;
 use clap::{Args, Parser, Subcommand};
 use conbusd::app::watch::end_on_panic;
-use conbusd::app::{homekit, logging, run};
-use conbusd::config::{self, Config, GatewayAddress};
+use conbusd::app::{fleet, homekit, logging, run};
+use conbusd::config::{self, Broker, Config, GatewayAddress};
 use conbusd::emulator::capture::Speed;
 use conbusd::tools::answers::Answers;
 use conbusd::tools::{check, decode, discover, emulate, import, init, monitor};
@@ -51,6 +51,8 @@ enum Verb {
         #[command(subcommand)]
         what: HomeKitVerb,
     },
+    /// Lists every daemon at an MQTT broker, with its gateways and links.
+    Fleet(Fleet),
     /// Decodes bytes to one JSON object a line.
     Decode {
         /// The bytes; standard input without it.
@@ -66,6 +68,28 @@ enum HomeKitVerb {
     Pairings,
     /// Forgets every pairing and makes new keys and a new code; stop the daemon first.
     Reset,
+}
+
+#[derive(Args)]
+struct Fleet {
+    /// The broker, as `mqtt://192.168.1.5:1883`; without it the one of the config.
+    #[arg(long, value_name = "URL", value_parser = broker)]
+    broker: Option<Broker>,
+    /// The name that the broker knows.
+    #[arg(long, value_name = "NAME", requires = "broker")]
+    user: Option<String>,
+    /// The file with the password of that name.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// The file with the certificates of those who vouch for an encrypted broker.
+    #[arg(long, value_name = "FILE", requires = "broker")]
+    ca_file: Option<PathBuf>,
+    /// The first part of every topic.
+    #[arg(long, value_name = "TOPIC", default_value = "conbus", requires = "broker")]
+    base: String,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -197,8 +221,28 @@ fn main() -> ExitCode {
             let text = text.map_err(|failure| failure.to_string())?;
             io::stdout().write_all(text.as_bytes()).map_err(|cause| cause.to_string())
         }),
+        Verb::Fleet(asked) => list_fleet(&arguments.config, asked),
         Verb::Decode { file } => ended(decode_file(file)),
     }
+}
+
+fn list_fleet(config: &Path, asked: Fleet) -> ExitCode {
+    let as_json = asked.json;
+    let list = |entrance| {
+        let text =
+            System::new().block_on(fleet::list(entrance, as_json)).map_err(|failure| failure.to_string())?;
+        io::stdout().write_all(text.as_bytes()).map_err(|cause| cause.to_string())
+    };
+    let Fleet { broker: Some(broker), user, password_file, ca_file, base, .. } = asked else {
+        return with_config(config, |config| list(fleet::Entrance::Configured(Box::new(config))));
+    };
+    logging::start("warn");
+    ended(list(fleet::Entrance::Given { broker, user, password_file, ca_file, base }))
+}
+
+/// Reads a URL as the config does.
+fn broker(text: &str) -> Result<Broker, String> {
+    text.parse().map_err(|fault: config::Fault| fault.to_string())
 }
 
 fn emulator(config: &Path, emulated: &Emulated) -> ExitCode {
