@@ -28,7 +28,11 @@ const ATTEMPTS: usize = 5;
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// A config is there.
-    #[error("`{}` is there already and stays as it is; name another with `--config`, or add to it with `conbusd discover --merge`", path.display())]
+    #[error(
+        "`{}` is there already and stays as it is; name another with `--config`, or add to it with \
+         `conbusd discover --merge`",
+        path.display()
+    )]
     Exists {
         /// Which file.
         path: PathBuf,

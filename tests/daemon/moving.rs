@@ -185,9 +185,9 @@ fn a_recorded_bus_is_played_again_telegram_by_telegram() {
     player.says("replaying");
     let mut client = TcpStream::connect(&address).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut played = vec![0; heard.len()];
-    client.read_exact(&mut played).unwrap();
-    assert_eq!(played.iter().map(|byte| char::from(*byte)).collect::<String>(), heard);
+    let mut again = vec![0; heard.len()];
+    client.read_exact(&mut again).unwrap();
+    assert_eq!(again.iter().map(|byte| char::from(*byte)).collect::<String>(), heard);
 
     let hidden = read("hidden.jsonl");
     assert!(!hidden.contains("0012345001") && !hidden.contains("0012345002"), "{hidden}");
