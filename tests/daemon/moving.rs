@@ -164,10 +164,14 @@ fn a_recorded_bus_is_played_again_telegram_by_telegram() {
         pause(Duration::from_millis(100));
         !read("bus.jsonl").is_empty() && !read("hidden.jsonl").is_empty()
     });
+    // From here on everything is in both files.
+    pair.turn(1, 1, true);
     let (status, _) = pair.get("/api/accessories/m2o1?max_age_ms=0");
     assert_eq!(status, 200);
-    eventually("the read is recorded", || {
-        ["bus.jsonl", "hidden.jsonl"].map(|name| read(name).contains("F02D12")).iter().all(|there| *there)
+    eventually("report, read and answer are recorded", || {
+        let has = |name: &str, words: &[&str]| words.iter().all(|word| read(name).contains(word));
+        has("bus.jsonl", &["<E07L01I81M", "<S0012345002F02D12", "<R0012345002F02D12"])
+            && has("hidden.jsonl", &["<E07L01I81M", "F02D12xxxx"])
     });
     for mut monitor in [plain, hidden] {
         monitor.signal("INT");
@@ -177,7 +181,7 @@ fn a_recorded_bus_is_played_again_telegram_by_telegram() {
         read("bus.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let heard: String =
         (rows.iter().filter(|row| row["dir"] == "RX")).map(|row| row["telegram"].as_str().unwrap()).collect();
-    assert!(heard.contains("<E07L01I80M") && rows.iter().any(|row| row["dir"] == "TX"), "{rows:#?}");
+    assert!(heard.contains("<E07L01I81M") && rows.iter().any(|row| row["dir"] == "TX"), "{rows:#?}");
 
     let address = format!("127.0.0.1:{}", free_port());
     let arguments = ["emulator", "--replay", "bus.jsonl", "--speed", "1000", "--listen", &address];
