@@ -10,11 +10,11 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::address::{Broker, GatewayAddress};
-use super::checked::{Access, Pin};
+use super::checked::{Access, Network, Pin};
 use super::entry::{Fields, Kind, List, tables};
 use super::report::Report;
-use super::words::{FilePath, Id, Ids, Interface, LogFilter, Name, Room, Steps, TableLines, Topic, User};
-use crate::conbus::{EventSource, ModuleType, SerialNumber};
+use super::words::{FilePath, Id, Ids, Interface, Lines, LogFilter, Name, Room, Steps, Topic, User};
+use crate::conbus::{EventSource, ModuleType, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -34,6 +34,10 @@ const WILL_DELAY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::
 const LINK: RangeInclusive<i64> = 0..=99;
 /// Percent.
 const BRIGHTNESS: RangeInclusive<i64> = 0..=100;
+/// Every telegram goes to every client: more of them are a sign of one that does not close.
+const MUX_CLIENTS: RangeInclusive<i64> = 1..=64;
+/// The bus carries about 18 exchanges a second (protocol reference 7.2).
+const MUX_RATE: RangeInclusive<i64> = 1..=18;
 
 tables! {
     /// The file.
@@ -92,7 +96,7 @@ tables! {
         "type" => of_type: ModuleType, required;
         "link" => link: i64, required, within(LINK);
         "gateway" => gateway: Id;
-        "action_table" => action_table: TableLines;
+        "action_table" => action_table: Lines<TableEntry>;
     }
 
     /// `[[accessory]]`
@@ -164,6 +168,11 @@ tables! {
     Mux {
         "listen" => listen: SocketAddr;
         "access" => access: Access;
+        "allow" => allow: Lines<Network>;
+        "gateway" => gateway: Id;
+        "firmware" => firmware: bool;
+        "max_clients" => max_clients: i64, within(MUX_CLIENTS);
+        "telegrams_per_second" => telegrams_per_second: i64, within(MUX_RATE);
     }
 }
 

@@ -13,6 +13,9 @@ use crate::config::report::{Fault, Report};
 use crate::config::words::{Id, Ids, Name, Room, Steps};
 use crate::policy::AccessoryKind;
 
+/// Of an event that could go to several gateways.
+const WHOSE: &str = "this scene does not say on which its event is";
+
 /// The accessories as groups and scenes see them.
 struct Known<'a> {
     /// By id; the kind is absent where it is wrong.
@@ -138,7 +141,7 @@ fn scene(
                 report.add(&event.span(), fault.hint("add a [[gateway]] with `id` and `address`"));
                 return None;
             }
-            let gateway = gateway_of(&element.span(), &raw.gateway, gateways, report)?;
+            let gateway = gateway_of(&raw.gateway, WHOSE, &element.span(), document, report)?;
             Some(Deed::Event { input: *event.get_ref(), gateway })
         }
         (None, None) => {
