@@ -9,6 +9,7 @@ pub mod homekit;
 mod lamps;
 pub mod logging;
 mod mqtt;
+pub mod mux;
 mod plans;
 mod reload;
 pub mod restore;

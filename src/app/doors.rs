@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::homekit::HomeKitBefore;
 use super::mqtt::MqttBefore;
+use super::mux::MuxBefore;
 use super::run::{RunError, listen, read_token};
 use super::walls::Walls;
 use super::{App, Audience};
@@ -17,7 +18,7 @@ use crate::config::Config;
 use crate::doors::http::{
     self, Beside, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Observed, Token,
 };
-use crate::doors::{homekit, mqtt};
+use crate::doors::{homekit, mqtt, mux};
 
 /// How long requests that are being answered may take when the daemon stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -27,6 +28,7 @@ pub(super) struct Doors {
     http: Option<HttpBefore>,
     homekit: Option<HomeKitBefore>,
     mqtt: Option<MqttBefore>,
+    mux: Option<MuxBefore>,
 }
 
 struct HttpBefore {
@@ -41,17 +43,16 @@ pub(super) struct OpenDoors {
     http: Option<Door>,
     homekit: Option<homekit::Door>,
     mqtt: Option<mqtt::Door>,
+    mux: Option<mux::Door>,
 }
 
 impl Doors {
     /// Takes the addresses: what cannot be listened on is told before anything is dialled.
     pub(super) async fn open(config: &Config) -> Result<Self, RunError> {
-        if config.mux.is_some() {
-            warn!(target: "app", "this version has no such door yet, it stays closed section=[mux]");
-        }
         let homekit = HomeKitBefore::open(config).await?;
         let mqtt = MqttBefore::open(config)?;
-        let Some(plan) = &config.http else { return Ok(Self { http: None, homekit, mqtt }) };
+        let mux = MuxBefore::open(config).await?;
+        let Some(plan) = &config.http else { return Ok(Self { http: None, homekit, mqtt, mux }) };
         let token = plan.token_file.as_deref().map(read_token).transpose()?;
         let listener = listen(&plan.listen.to_string(), "the HTTP door").await?;
         let (hub, feed) = http::hub();
@@ -61,7 +62,7 @@ impl Doors {
             name: config.service.name.clone(),
             limits: Limits::default(),
         };
-        Ok(Self { http: Some(HttpBefore { plan, listener, hub: hub.start(), feed }), homekit, mqtt })
+        Ok(Self { http: Some(HttpBefore { plan, listener, hub: hub.start(), feed }), homekit, mqtt, mux })
     }
 
     /// Who wants to hear facts.
@@ -71,6 +72,10 @@ impl Doors {
             audience.accessories.push(http.hub.clone().recipient());
             audience.links.push(http.hub.clone().recipient());
             audience.telegrams.push(http.hub.clone().recipient());
+        }
+        if let Some(mux) = &self.mux {
+            audience.links.push(mux.hub.clone().recipient());
+            audience.telegrams.push(mux.hub.clone().recipient());
         }
         audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().recipient()));
         if let Some(mqtt) = &self.mqtt {
@@ -87,14 +92,17 @@ impl Doors {
         let http = self.http.map(|http| {
             let mut house = house(config, app, &http.hub);
             house.mqtt = self.mqtt.as_ref().map(|mqtt| Observed::from(mqtt.hub.clone()));
+            house.mux = self.mux.as_ref().map(|mux| mux.hub.clone().into());
             house.measured.push(http.hub.clone().into());
+            house.measured.extend(self.mux.iter().map(|mux| mux.hub.clone().into()));
             house.measured.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().into()));
             house.beside =
                 Beside { homekit: pairing, panels: walls.panels(config), press: walls.press(config) };
             http::serve(http.plan, http.listener, house, http.feed)
         });
         let homekit = self.homekit.map(|homekit| homekit.serve(app));
-        OpenDoors { http, homekit, mqtt: self.mqtt.map(|mqtt| mqtt.serve(app, reload)) }
+        let mux = self.mux.map(|mux| mux.serve(app));
+        OpenDoors { http, homekit, mqtt: self.mqtt.map(|mqtt| mqtt.serve(app, reload)), mux }
     }
 }
 
@@ -115,6 +123,7 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         poller: app.poller.clone().into(),
         hub: hub.clone().into(),
         keeper: app.keeper.clone().map(Into::into),
+        mux: None,
         mqtt: None,
         beside: Beside::default(),
         measured: app.measured(),
@@ -138,6 +147,9 @@ impl OpenDoors {
         if let Some(http) = &self.http {
             http.refuse();
         }
+        if let Some(mux) = &self.mux {
+            mux.refuse();
+        }
         if let Some(mqtt) = &self.mqtt {
             mqtt.refuse();
         }
@@ -145,6 +157,7 @@ impl OpenDoors {
 
     /// Lets what is being answered end, then closes.
     pub(super) async fn close(self) {
+        drop(self.mux);
         if let Some(mut homekit) = self.homekit {
             homekit.close().await;
         }

@@ -1,18 +1,19 @@
 //! `[http]`, `[homekit]`, `[mqtt]` and `[mux]`: who may come in, and on which port.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
 
+use super::house;
 use crate::config::address::GatewayAddress;
-use crate::config::checked::{Access, HomeKit, Http, Mqtt, Mux};
+use crate::config::checked::{Access, HomeKit, Http, Mqtt, Mux, Network};
 use crate::config::entry::Entry;
 use crate::config::raw::{self, Document};
 use crate::config::report::{Fault, Report};
-use crate::config::words::{FilePath, Id, Interface, Topic, User};
+use crate::config::words::{FilePath, Id, Interface, Lines, Topic, User};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Not used by a common program.
@@ -21,6 +22,15 @@ const HTTP_LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 8480);
 const HOMEKIT_LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 51826);
 /// A hundred above the port of the bridges, so that both fit one machine.
 const MUX_LISTEN: SocketAddr = SocketAddr::new(LOOPBACK, 10101);
+/// Who reaches a port of the loopback address.
+const LOOPBACK_NETWORKS: [Network; 2] = [
+    Network { address: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), bits: 8 },
+    Network { address: IpAddr::V6(Ipv6Addr::LOCALHOST), bits: 128 },
+];
+/// A vendor tool, a bridge, and some command lines.
+const MUX_CLIENTS: i64 = 16;
+/// About two thirds of what the bus carries: discovering a house stays quick, and polling goes on beside it.
+const MUX_RATE: i64 = 10;
 const MQTT_BASE: &str = "conbus";
 /// Where Home Assistant looks unless told otherwise.
 const MQTT_DISCOVERY_PREFIX: &str = "homeassistant";
@@ -113,9 +123,37 @@ pub(super) fn check_gateway_names(document: &Document, report: &mut Report) {
     }
 }
 
-pub(super) fn mux(entry: &Entry<raw::Mux>) -> Option<Mux> {
-    let raw = entry.get()?;
-    Some(Mux { listen: raw.listen.value_or(MUX_LISTEN), access: raw.access.value_or(Access::Full) })
+pub(super) fn mux(document: &Document, report: &mut Report) -> Option<Mux> {
+    let place = document.mux.place();
+    let raw = document.mux.get()?;
+    let listen = raw.listen.value_or(MUX_LISTEN);
+    let open_to_all = !listen.ip().to_canonical().is_loopback() && raw.allow.is_absent();
+    if open_to_all {
+        let fault = Fault::new(format!(
+            "[mux] listens beyond this machine on `{listen}`, and the bus knows no passwords: say who may come in"
+        ));
+        let hint = "add `allow = [\"192.168.1.0/24\"]`, or listen on `127.0.0.1`";
+        report.add(&raw.listen.place(), fault.hint(hint));
+    }
+    if let Some(allow) = raw.allow.given().filter(|allow| allow.get_ref().0.is_empty()) {
+        let fault = Fault::new("nobody may come in");
+        report.add(&allow.span(), fault.hint("name an address, or leave the section out"));
+    }
+    let allow = match raw.allow.get() {
+        Some(Lines(allow)) => allow.iter().map(|network| *network.get_ref()).collect(),
+        None => LOOPBACK_NETWORKS.into(),
+    };
+    let whose = "[mux] does not say which one its clients share";
+    let gateway = house::gateway_of(&raw.gateway, whose, &place, document, report);
+    Some(Mux {
+        listen,
+        access: raw.access.value_or(Access::Full),
+        allow,
+        gateway: gateway.unwrap_or_default(),
+        firmware: raw.firmware.value_or(false),
+        max_clients: usize::try_from(raw.max_clients.value_or(MUX_CLIENTS)).unwrap_or(1),
+        telegrams_per_second: u32::try_from(raw.telegrams_per_second.value_or(MUX_RATE)).unwrap_or(1),
+    })
 }
 
 /// A port this daemon listens on.
