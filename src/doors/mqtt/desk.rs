@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{House, ModuleFace};
 use super::board::{Board, Message};
 use super::claims::Claims;
 use super::ledger::Ledger;
@@ -16,6 +15,7 @@ use super::modules::Modules;
 use super::payload;
 use super::requests::Request;
 use super::topics::{Route, Topics};
+use super::{House, ModuleFace};
 use crate::actors::events::AccessoryId;
 use crate::conbus::{Edge, EventSource, Point};
 use crate::doors::AccessoryFace;
