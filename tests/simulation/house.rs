@@ -89,7 +89,7 @@ impl Door {
     fn lamp(&self, place: AccessoryId) -> Option<usize> {
         let roll = self.roll.borrow();
         let cards = roll.as_ref()?.borrow();
-        let point = cards.at(place)?.face.point;
+        let point = cards.at(place)?.face.point?;
         self.lamps.iter().position(|lamp| lamp.point == point)
     }
 }
@@ -321,7 +321,7 @@ impl House {
             let cards = roll.borrow();
             let addr = |point| cards.all().iter().find(|card| card.face.point == point);
             self.addrs =
-                self.lamps.iter().map(|lamp| addr(lamp.point).map(|card| card.addr.clone())).collect();
+                self.lamps.iter().map(|lamp| addr(Some(lamp.point)).map(|card| card.addr.clone())).collect();
         }
         *self.roll.borrow_mut() = Some(roll);
     }

@@ -26,6 +26,9 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// Two poll periods of a module that reports by itself; the others are polled more often.
 const POLLED_WITHIN: Duration = Duration::from_secs(2 * 20);
 
+/// When a reply of which two could be the answer is surely none any more.
+const SETTLED: Duration = Duration::from_secs(4);
+
 /// Two changes of one output are told in their order when they are this far apart.
 const HANDS_APART: Duration = Duration::from_millis(100);
 
@@ -264,9 +267,9 @@ impl House {
     pub(crate) async fn all_well(&self) {
         for index in 0..self.lamps.len() {
             let mut found = self.look(index).await;
-            if found.is_err() && !self.polls {
-                // Nobody keeps it fresh; the first look has brought it back.
-                tokio::time::sleep(Duration::from_secs(2)).await;
+            if found.is_err() && (!self.polls || self.max_entries < self.lamps.len()) {
+                // Nobody keeps it fresh; the first look has brought it back, if only as a reply that had to settle.
+                tokio::time::sleep(SETTLED).await;
                 found = self.look(index).await;
             }
             if let Err(what) = found {
