@@ -7,6 +7,7 @@ pub mod accessory;
 pub mod cache;
 pub mod connection;
 pub mod events;
+pub mod history;
 pub mod keeper;
 pub mod listener;
 pub mod poller;

@@ -20,7 +20,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// The plain values of `policy` that a door may name: what messages to and from accessories carry, and figures.
+/// The plain values of `policy` that a door may name: what messages to and from accessories
+/// carry, the figures, and what the history tells.
 const DOOR_VALUES: &[&str] = &[
     "AccessoryKind",
     "AccessoryState",
@@ -28,6 +29,7 @@ const DOOR_VALUES: &[&str] = &[
     "Cause",
     "figures",
     "Freshness",
+    "history",
     "Moment",
     "Origin",
     "Target",
