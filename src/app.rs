@@ -4,9 +4,12 @@
 //! owns the order in which everything stops.
 
 mod doors;
+pub mod fleet;
 pub mod homekit;
 mod lamps;
 pub mod logging;
+mod mqtt;
+pub mod mux;
 mod plans;
 mod reload;
 pub mod restore;
@@ -311,6 +314,11 @@ impl Plans {
     }
 
     fn poller(&self, used: &[SerialNumber]) -> PollerPlan {
-        PollerPlan { schedule: self.schedule(), modules: self.schedule_modules(used), roster: self.roster() }
+        PollerPlan {
+            schedule: self.schedule(),
+            modules: self.schedule_modules(used),
+            roster: self.roster(),
+            diagnose_every: self.diagnose_every,
+        }
     }
 }

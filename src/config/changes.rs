@@ -203,7 +203,15 @@ fn mqtt(old: &Mqtt, new: &Mqtt) -> Pairs {
 }
 
 fn mux(old: &Mux, new: &Mux) -> Pairs {
-    vec![("listen", old.listen != new.listen), ("access", old.access != new.access)]
+    vec![
+        ("listen", old.listen != new.listen),
+        ("access", old.access != new.access),
+        ("allow", old.allow != new.allow),
+        ("gateway", old.gateway != new.gateway),
+        ("firmware", old.firmware != new.firmware),
+        ("max_clients", old.max_clients != new.max_clients),
+        ("telegrams_per_second", old.telegrams_per_second != new.telegrams_per_second),
+    ]
 }
 
 /// An emulated house was built at the start and has the modules of then.

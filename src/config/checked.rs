@@ -171,10 +171,18 @@ pub struct Mqtt {
     pub user: Option<String>,
     /// The file with the password of that name.
     pub password_file: Option<PathBuf>,
+    /// The file with the certificates of those who vouch for the broker; those of the system when absent.
+    pub ca_file: Option<PathBuf>,
+    /// The files with the certificate and the key by which the broker knows this daemon.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// By which this daemon differs from others at the broker; drawn once and kept in the state folder when absent.
+    pub instance: Option<String>,
     /// The first part of every topic.
     pub base: String,
     /// Where Home Assistant looks for descriptions.
     pub discovery_prefix: String,
+    /// After how long without this daemon the broker calls it offline; whole seconds.
+    pub will_delay: Duration,
 }
 
 /// `[mux]`.
@@ -184,6 +192,25 @@ pub struct Mux {
     pub listen: SocketAddr,
     /// What its clients may do.
     pub access: Access,
+    /// From where they may come.
+    pub allow: Vec<Network>,
+    /// The index of the gateway they share in [`Config::gateways`]; 0 also when there is none.
+    pub gateway: usize,
+    /// Whether they may rewrite firmware.
+    pub firmware: bool,
+    /// How many there may be at one time.
+    pub max_clients: usize,
+    /// How many telegrams all of them together may have on the bus, on average.
+    pub telegrams_per_second: u32,
+}
+
+/// An address, or those that share its first bits: `192.168.1.7`, `192.168.1.0/24`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Network {
+    /// The address; the bits beyond `bits` are zero.
+    pub address: IpAddr,
+    /// How many bits count, at most 32 or 128.
+    pub bits: u8,
 }
 
 /// What clients of the shared port may do.

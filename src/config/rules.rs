@@ -26,9 +26,10 @@ pub(super) fn check(document: &Document, base: &Path, report: &mut Report) -> Co
         http: doors::http(&document.http, base, report),
         homekit: doors::homekit(&document.homekit),
         mqtt: doors::mqtt(&document.mqtt, base, report),
-        mux: doors::mux(&document.mux),
+        mux: doors::mux(document, report),
         gateways: {
             doors::check_ports(document, report);
+            doors::check_gateway_names(document, report);
             house.gateways
         },
         modules: house.modules,

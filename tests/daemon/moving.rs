@@ -1,10 +1,12 @@
 //! Moving in: what the subcommands write, and over what they do not write.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::programs::CONBUSD;
+use crate::programs::{CONBUSD, Program, free_port, write_config};
 
 fn conbusd(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(CONBUSD).args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap()
@@ -56,4 +58,48 @@ fn an_import_that_fails_names_file_and_line_and_writes_nothing() {
         assert!(said(&told).contains(word), "{}", said(&told));
         assert!(!folder.join("config.toml").exists());
     }
+}
+
+#[test]
+fn discover_finds_the_house_over_tcp_and_writes_a_config_that_check_accepts() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_config(folder, include_str!("../../config.toml"));
+    let (bus, orders) = (format!("127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));
+    let arguments = ["emulator", "--instant", "--listen", &bus, "--control", &orders];
+    let mut gateway = Program::start(&arguments, folder);
+    gateway.says("taking orders address=");
+    // The answers of a whole first broadcast are lost.
+    let mut control = TcpStream::connect(&orders).unwrap();
+    control.write_all(b"{\"do\":\"fault\",\"kind\":\"lost_reply\",\"next\":9}\n").unwrap();
+    assert!(BufReader::new(&control).lines().next().unwrap().unwrap().contains("true"));
+
+    let discover = ["discover", "--gateway", &bus, "--write", "found.toml"];
+    let found = conbusd(folder, &discover);
+    assert_eq!(found.status.code(), Some(0), "{}", said(&found));
+    assert!(
+        said(&found).contains("1 of 3: 0 modules so far")
+            && said(&found).contains("2 of 3: 9 modules so far")
+    );
+    let table = String::from_utf8(found.stdout).unwrap();
+    assert!(table.contains("0012345006  XP33LED     6        3  yes      XP33LED_V"), "{table}");
+    assert_eq!(conbusd(folder, &["check", "--config", "found.toml"]).status.code(), Some(0));
+
+    let again = conbusd(folder, &discover);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(said(&again).contains("add `--merge`"), "{}", said(&again));
+    let before = fs::read(folder.join("found.toml")).unwrap();
+    let merged = conbusd(folder, &[&discover[..], &["--merge"]].concat());
+    assert_eq!(merged.status.code(), Some(0), "{}", said(&merged));
+    assert_eq!(fs::read(folder.join("found.toml")).unwrap(), before, "nothing was new");
+
+    let held = TcpStream::connect(&bus).unwrap();
+    let busy = conbusd(folder, &["discover", "--gateway", &bus]);
+    assert_eq!(busy.status.code(), Some(1));
+    assert!(said(&busy).contains("it serves one client"), "{}", said(&busy));
+    drop(held);
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let refused = conbusd(folder, &["discover", "--gateway", &nobody]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("cannot be reached"), "{}", said(&refused));
 }

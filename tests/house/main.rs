@@ -9,6 +9,7 @@ mod quiet;
 mod reads;
 mod reload;
 mod restarts;
+mod sharing;
 mod storms;
 mod support;
 mod traffic;
