@@ -88,7 +88,10 @@ impl Plans {
             |gateway| self.installed(gateway).into_iter().map(move |m| (GatewayId(gateway as u16), m));
         Furniture {
             modules: (0..self.gateways.len()).flat_map(behind).collect(),
-            accessories: lamps.iter().map(|lamp| (lamp.face.place.0, lamp.face.point)).collect(),
+            accessories: lamps
+                .iter()
+                .filter_map(|lamp| Some((lamp.face.place.0, lamp.face.point?)))
+                .collect(),
         }
     }
 

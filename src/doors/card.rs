@@ -12,7 +12,7 @@ use crate::actors::accessory::AccessoryAddr;
 use crate::actors::ask;
 use crate::actors::events::{AccessoryId, SetTarget, Wished};
 use crate::actors::history::HistoryAddr;
-use crate::conbus::{ModuleType, Point};
+use crate::conbus::{ModuleType, Point, SerialNumber};
 use crate::policy::history::WishTold;
 use crate::policy::switch::AccessoryState;
 use crate::policy::{AccessoryKind, BusError};
@@ -33,10 +33,19 @@ pub struct AccessoryFace {
     pub room: String,
     /// What it is.
     pub kind: AccessoryKind,
-    /// Its output.
-    pub point: Point,
+    /// Whether it has a brightness.
+    pub dims: bool,
+    /// Its output; none of a group or a scene.
+    pub point: Option<Point>,
     /// The type of its module by the config.
-    pub module_type: ModuleType,
+    pub module_type: Option<ModuleType>,
+}
+
+impl AccessoryFace {
+    /// Whether it is an output of this module.
+    pub fn is_on(&self, serial: SerialNumber) -> bool {
+        self.point.is_some_and(|point| point.serial == serial)
+    }
 }
 
 /// An accessory as a door gets it.

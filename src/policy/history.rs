@@ -38,6 +38,8 @@ pub struct HistoryPlan {
     pub effect_within: Duration,
     /// Wishes for one lamp that follow each other within this time are one: a slider.
     pub one_wish_within: Duration,
+    /// So long a wish may take to its end, the ones that follow from it included.
+    pub open_within: Duration,
     /// What stands in the house.
     pub house: Furniture,
 }
@@ -59,6 +61,7 @@ impl HistoryPlan {
             bytes_max: 256 * 1024,
             effect_within: Duration::from_millis(1500),
             one_wish_within: Duration::from_secs(1),
+            open_within: Duration::from_secs(6),
             house,
         }
     }
@@ -131,8 +134,8 @@ pub struct Entry {
 pub struct WishTold {
     /// The accessory, by the place of its changes.
     pub place: u32,
-    /// Its output.
-    pub point: Point,
+    /// Its output; none of a group or a scene.
+    pub point: Option<Point>,
     /// What the door calls the client, for people.
     pub name: String,
     /// By which the change will name its cause.
@@ -214,7 +217,7 @@ impl History {
         self.replaced(place, now);
         self.begin(Entry {
             wanted: Some(target),
-            point: Some(point),
+            point,
             client: Some(client),
             ..Entry::new(place, doer, now)
         });
@@ -234,7 +237,8 @@ impl History {
             Cause::Bus => {
                 let was_known = before.0.is_some() && state.on.is_some();
                 let is_seen = state.freshness == Freshness::Fresh && state.origin != Some(Origin::Snapshot);
-                if was_known && is_seen && before != shown {
+                // A group changes because its members do.
+                if let Some(point) = point.filter(|_| was_known && is_seen && before != shown) {
                     self.changed_by_itself(place, point, state, now);
                 }
             }
@@ -246,9 +250,9 @@ impl History {
             if state.freshness != Freshness::Pending {
                 return;
             }
-            // Of a door that names nobody.
+            // A member of a group, or of a door that names nobody.
             let point = self.places.get(&place).and_then(|known| known.point);
-            let doer = Doer::Client(format!("client {client}"));
+            let doer = self.doer_of(client, now);
             self.begin(Entry { point, client: Some(client), ..Entry::new(place, doer, now) });
         }
         let Some(open) = self.open_of(place) else { return };
@@ -261,16 +265,20 @@ impl History {
         }
     }
 
-    fn changed_by_itself(&mut self, place: u32, point: Option<Point>, state: &AccessoryState, now: Moment) {
+    /// Who this client is, if something that it wants has not ended long ago: a group passes its wish on.
+    fn doer_of(&self, client: u64, now: Moment) -> Doer {
+        let is_its =
+            |entry: &&Entry| entry.client == Some(client) && now.since(entry.at) <= self.plan.open_within;
+        let known = self.entries.iter().rev().find(is_its).map(|entry| entry.doer.clone());
+        known.unwrap_or_else(|| Doer::Client(format!("client {client}")))
+    }
+
+    fn changed_by_itself(&mut self, place: u32, point: Point, state: &AccessoryState, now: Moment) {
         let recent = |at: Moment| now.since(at) <= self.plan.effect_within;
-        let heard: Vec<String> = point
-            .and_then(|point| self.reports.get(&point))
-            .filter(|(at, _)| recent(*at))
-            .map(|(_, report)| report.clone())
-            .into_iter()
-            .collect();
+        let report = self.reports.get(&point).filter(|(at, _)| recent(*at));
+        let heard: Vec<String> = report.map(|(_, report)| report.clone()).into_iter().collect();
         let presses = self.pressed_before(point, now);
-        let doer = if point.and_then(|point| self.foreign.get(&point)).is_some_and(|at| recent(*at)) {
+        let doer = if self.foreign.get(&point).is_some_and(|at| recent(*at)) {
             Doer::Program
         } else if !presses.is_empty() {
             Doer::Wall(presses)
@@ -281,7 +289,14 @@ impl History {
         };
         let ended = Some((now, End::Confirmed));
         let (on, brightness) = (state.on, state.brightness);
-        self.begin(Entry { on, brightness, heard, ended, point, ..Entry::new(place, doer, now) });
+        self.begin(Entry {
+            on,
+            brightness,
+            heard,
+            ended,
+            point: Some(point),
+            ..Entry::new(place, doer, now)
+        });
     }
 
     /// Somebody pressed or released a key.
@@ -396,9 +411,8 @@ impl History {
     }
 
     /// The keys behind the gateway of this output that were pressed shortly before, the last one first.
-    fn pressed_before(&self, point: Option<Point>, now: Moment) -> Vec<Press> {
-        let of_point =
-            |(_, module): &&(GatewayId, Installed)| point.is_some_and(|p| p.serial == module.serial);
+    fn pressed_before(&self, point: Point, now: Moment) -> Vec<Press> {
+        let of_point = |(_, module): &&(GatewayId, Installed)| point.serial == module.serial;
         let gateway = self.plan.house.modules.iter().find(of_point).map(|(gateway, _)| *gateway);
         let mut presses: Vec<Press> = Vec::new();
         for (at, from, input) in self.presses.iter().rev() {

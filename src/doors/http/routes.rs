@@ -216,7 +216,7 @@ async fn set(
     let cards = site.cards();
     let id = known(id)?;
     let card = cards.named(&id).ok_or_else(|| Fault::unknown_accessory(&id))?;
-    let target = translate::target(&body, &card.face.id, card.face.kind)?;
+    let target = translate::target(&body, &card.face.id, (card.face.kind, card.face.dims))?;
     let wish = SetTarget { target, until: Until::Confirmed, client: CLIENT };
     let state = cards.wish(card, translate::name(client.as_deref(), &headers), wish, WRITE_WITHIN).await?;
     Ok(good(json::bytes(&AccessoryObject::new(&card.face, &state, now()))))

@@ -54,7 +54,8 @@ fn shows(history: &mut History, place: u32, on: bool, at: u64) {
 
 fn wish(history: &mut History, place: u8, name: &str, on: bool, at: u64) {
     let target = Target { on: Some(on), level: None };
-    let told = WishTold { place: place.into(), point: point(place), name: name.into(), client: 7, target };
+    let told =
+        WishTold { place: place.into(), point: Some(point(place)), name: name.into(), client: 7, target };
     history.wished(told, ms(at));
     history.changed(place.into(), &state(on, Freshness::Pending, Origin::Report), Cause::Client(7), ms(at));
 }
@@ -145,7 +146,7 @@ fn a_slider_is_one_entry_and_another_client_is_another() {
     assert_eq!(history.len(), 1);
     let other = WishTold {
         place: 0,
-        point: point(0),
+        point: Some(point(0)),
         name: "mqtt".into(),
         client: 8,
         target: Target { on: Some(true), level: None },
@@ -156,6 +157,26 @@ fn a_slider_is_one_entry_and_another_client_is_another() {
     assert_eq!(told[1].ended, Some((ms(1600), End::Replaced)));
     history.changed(0, &state(false, Freshness::Stale, Origin::Report), Cause::Client(8), ms(7000));
     assert_eq!(history.recall(None, 1)[0].ended, Some((ms(7000), End::Failed)));
+}
+
+#[test]
+fn what_a_group_passes_on_is_its_askers_doing_and_the_group_itself_does_nothing() {
+    let mut history = house();
+    shows(&mut history, 0, false, 0);
+    let target = Target { on: Some(true), level: None };
+    let all = WishTold { place: 9, point: None, name: "homekit 1A2B".into(), client: 7, target };
+    history.wished(all, ms(1000));
+    history.changed(9, &state(true, Freshness::Pending, Origin::Report), Cause::Client(7), ms(1000));
+    history.changed(0, &state(true, Freshness::Pending, Origin::Report), Cause::Client(7), ms(1001));
+    history.changed(0, &state(true, Freshness::Fresh, Origin::Report), Cause::Client(7), ms(1090));
+    history.changed(9, &state(true, Freshness::Fresh, Origin::Report), Cause::Client(7), ms(1091));
+    let told = history.recall(None, 10);
+    assert_eq!(told.len(), 2);
+    let doer = Doer::Client("homekit 1A2B".into());
+    assert!(told.iter().all(|entry| entry.doer == doer && matches!(entry.ended, Some((_, End::Confirmed)))));
+    shows(&mut history, 0, false, 9000);
+    shows(&mut history, 9, false, 9001);
+    assert_eq!(history.recall(None, 10).len(), 3, "the lamp, and not the group");
 }
 
 #[test]
