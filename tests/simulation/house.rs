@@ -27,7 +27,7 @@ use fastrand::Rng;
 
 use crate::court::{Court, Promise, Shown, Window};
 use crate::pace::Pace;
-use crate::wire::{Line, LineDial};
+use crate::wire::{Line, LineDial, REPLY_LIFE};
 
 /// What a run is made of besides its seed.
 #[derive(Clone, Default)]
@@ -39,9 +39,6 @@ pub(crate) struct Knobs {
     /// The same for the number of outputs it may remember.
     pub(crate) max_entries: Option<usize>,
 }
-
-/// How late a reply may be, by the assumption L of the update rule.
-const REPLY_LIFE: Duration = Duration::from_secs(3);
 
 /// How often the queues are looked at.
 const LOOKED_EVERY: Duration = Duration::from_millis(250);
@@ -387,6 +384,9 @@ impl House {
     pub(crate) async fn stall(&self, how_long: Duration) {
         let before = self.line.now();
         self.line.asleep.set(self.line.asleep.get() + how_long);
+        // A command that is obeyed meanwhile is told before anybody has looked.
+        let told = |point: Point| self.line.is_commanded(point.serial);
+        self.court.borrow_mut().truth.excuse(before + how_long + self.ttl, told);
         tokio::time::advance(how_long).await;
         let now = self.line.now();
         let mut court = self.court.borrow_mut();

@@ -2,7 +2,7 @@
 //! that the house did not say: replies heard twice, replies to masters whose questions nobody heard, garbage.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -30,6 +30,9 @@ const COMMAND: Duration = Duration::from_millis(150);
 /// How long a module that repeats itself may be believed: six repeats, of which some may be lost.
 const STORM_NOTICED: Duration = Duration::from_secs(3);
 
+/// How late a reply may be, by the assumption L of the update rule.
+pub(crate) const REPLY_LIFE: Duration = Duration::from_secs(3);
+
 /// What the line is and does, shared by whoever has to do with it.
 pub(crate) struct Line {
     pub(crate) emulator: Emulator,
@@ -53,8 +56,8 @@ pub(crate) struct Line {
     commands: RefCell<BTreeMap<SerialNumber, Duration>>,
     /// What has begun to repeat itself since the last time that all was well.
     pub(crate) stormed: RefCell<Vec<SerialNumber>>,
-    /// Modules that were asked something and have not answered.
-    asked: RefCell<BTreeSet<SerialNumber>>,
+    /// Modules that were asked something and have not answered, each with the time of the last question.
+    asked: RefCell<BTreeMap<SerialNumber, Duration>>,
     /// How often the state of each module was read, and when its outputs were read last.
     reads: RefCell<BTreeMap<SerialNumber, u64>>,
     read_at: RefCell<BTreeMap<SerialNumber, Duration>>,
@@ -185,7 +188,7 @@ impl Line {
         court.trace((now, telegram.to_string()));
         self.pace.borrow_mut().wrote(telegram, now, &mut court);
         if let Telegram::System(system) = telegram {
-            self.asked.borrow_mut().insert(system.serial);
+            self.asked.borrow_mut().insert(system.serial, now);
             if system.reads() == Some(Datapoint::OUTPUTS) {
                 self.read_at.borrow_mut().insert(system.serial, now);
             }
@@ -217,7 +220,8 @@ impl Line {
                     self.say_later(telegram.to_bytes(), after);
                 }
                 // Six repeats are believed until they are known for what they are, whenever they come through.
-                let answers = self.asked.borrow_mut().remove(&reply.serial);
+                let asked = self.asked.borrow_mut().remove(&reply.serial);
+                let answers = asked.is_some_and(|at| now < at + REPLY_LIFE);
                 if !answers && self.stormed.borrow().contains(&reply.serial) {
                     court.truth.excuse(now + STORM_NOTICED, |point| point.serial == reply.serial);
                 }
