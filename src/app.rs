@@ -5,36 +5,39 @@
 
 mod doors;
 pub mod homekit;
+mod lamps;
 mod plans;
 pub mod restore;
 pub mod run;
+mod walls;
 pub mod watch;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, Supervisor};
 use futures_util::future::join_all;
 use log::{debug, warn};
+use tokio::sync::watch::{Sender, channel};
 
+use self::lamps::{Lamp, first_lamps};
 use self::plans::Plans;
 use crate::actors::accessory::{Accessory, AccessoryPeers, AccessoryPlan};
 use crate::actors::cache::Cache;
 use crate::actors::connection::{Connection, ConnectionFacts, ConnectionPlan};
-use crate::actors::events::{
-    AccessoryChanged, AccessoryId, ButtonPressed, Drain, LinkChanged, Name, TelegramSeen,
-};
+use crate::actors::events::{AccessoryChanged, ButtonPressed, Drain, LinkChanged, Name, TelegramSeen};
 use crate::actors::keeper::{Keeper, KeeperPlan};
 use crate::actors::listener::{Listener, ListenerFacts, ListenerPlan};
 use crate::actors::poller::{Poller, PollerPlan};
 use crate::actors::{Outlet, ask};
 use crate::conbus::SerialNumber;
 use crate::config::Config;
+use crate::doors::{AccessoryCard, Cards, Roll};
 use crate::policy::interpret::Attribution;
 use crate::policy::outbox::OutboxPlan;
 use crate::policy::settle::Settle;
-use crate::policy::switch::SwitchPlan;
 use crate::policy::{BackoffPlan, GatewayId, LivenessPlan, Snapshot, StormPlan};
 use crate::transport::Dial;
 
@@ -58,6 +61,8 @@ pub struct Audience {
 pub struct App {
     /// In the order of the config.
     pub accessories: Vec<Addr<Accessory>>,
+    /// The same as the doors see them.
+    cards: Sender<Arc<Cards>>,
     /// In the order of the gateways.
     pub connections: Vec<Addr<Connection>>,
     /// In the order of the gateways.
@@ -142,45 +147,30 @@ pub fn assemble_from(
         let facts = listener_facts(&cache, &poller, audience);
         context.run(Listener::new(plans.listener(index), facts));
     }
-    let accessories: Vec<Addr<Accessory>> = config
-        .accessories
-        .iter()
-        .enumerate()
-        .map(|(index, accessory)| {
-            let module = config.modules.iter().find(|module| module.serial == accessory.point.serial);
-            let plan = AccessoryPlan {
-                id: AccessoryId(index as u32),
-                name: Name::from(accessory.id.as_str()),
-                switch: SwitchPlan {
-                    point: accessory.point,
-                    kind: accessory.kind,
-                    module_dims: module.is_some_and(|module| module.module_type.is_dimmable()),
-                    on_event: accessory.on_event,
-                    off_event: accessory.off_event,
-                },
-            };
+    let cards: Vec<AccessoryCard> = first_lamps(config)
+        .into_iter()
+        .map(|Lamp { face, switch, gateway }| {
+            let plan = AccessoryPlan { id: face.place, name: Name::from(face.id.as_str()), switch };
             let peers = AccessoryPeers {
                 cache: cache.clone(),
-                connection: connections[module.map_or(0, |module| module.gateway)].clone(),
+                connection: connections[usize::from(gateway.0)].clone(),
                 poller: Outlet::new(poller.clone().recipient()),
                 invalidate: Outlet::new(cache.clone().recipient()),
                 doors: audience.accessories.iter().cloned().map(Outlet::new).collect(),
             };
-            Accessory::new(plan, peers).start()
+            AccessoryCard { face, addr: Accessory::new(plan, peers).start() }
         })
         .collect();
-    let outlets: HashMap<_, _> = config
-        .accessories
-        .iter()
-        .zip(&accessories)
-        .map(|(accessory, addr)| (accessory.point, Outlet::new(addr.clone().recipient())))
-        .collect();
+    let outlets: HashMap<_, _> =
+        cards.iter().map(|card| (card.face.point, Outlet::new(card.addr.clone().recipient()))).collect();
     let (store, modules) = (plans.store(), plans.store_modules());
     cache_context.run(Cache::new(store, modules, restored.outputs, connections.clone(), outlets));
     let refresh = Outlet::new(cache.clone().recipient());
     poller_context.run(Poller::new(plans.poller(&restored.used), connections.clone(), refresh));
     let keeper = keeper.map(|plan| Keeper::new(plan, cache.clone(), poller.clone()).start());
-    App { accessories, connections, listeners, cache, poller, keeper }
+    let accessories = cards.iter().map(|card| card.addr.clone()).collect();
+    let (cards, _) = channel(Arc::new(Cards::new(cards)));
+    App { accessories, cards, connections, listeners, cache, poller, keeper }
 }
 
 fn outlets<M>(recipients: &[Recipient<M>]) -> Vec<Outlet<M>>
@@ -227,6 +217,11 @@ fn listener_facts(cache: &Addr<Cache>, poller: &Addr<Poller>, audience: &Audienc
 }
 
 impl App {
+    /// Where doors find the accessories, also those of a later config.
+    pub fn roll(&self) -> Roll {
+        self.cards.subscribe()
+    }
+
     /// Stops the actors in order: the keeper writes what is known, accessories answer their writers, the poller
     /// stops, the cache answers its readers, connections write what they took and close, listeners end. The doors
     /// take nothing new by then, and close behind it.

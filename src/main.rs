@@ -13,7 +13,7 @@ use conbusd::app::watch::end_on_panic;
 use conbusd::app::{homekit, run};
 use conbusd::config::{self, Config, GatewayAddress};
 use conbusd::emulator::capture::Speed;
-use conbusd::tools::{check, decode, emulate, monitor};
+use conbusd::tools::{check, decode, emulate, import, monitor};
 
 const FAILED: u8 = 1;
 const BAD_CONFIG: u8 = 2;
@@ -35,6 +35,8 @@ enum Verb {
     Run,
     /// Tells every mistake in the config with its place; silent when there is none.
     Check,
+    /// Makes a config from the files of `conson-xp`.
+    Import(Imported),
     /// Runs the emulated gateway alone, with the modules of the config.
     Emulator(Emulated),
     /// Shows the telegrams of the bus as they go by, decoded.
@@ -66,6 +68,22 @@ enum HomeKitVerb {
     Pairings,
     /// Forgets every pairing and makes new keys and a new code; stop the daemon first.
     Reset,
+}
+
+#[derive(Args)]
+struct Imported {
+    /// conson.yml, export.yml, homekit.yml, cli.yml, server.yml: those that there are, in one go.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The config to write; `-` prints it.
+    #[arg(long, default_value = "config.toml", value_name = "FILE")]
+    out: PathBuf,
+    /// Replaces a file that is there.
+    #[arg(long)]
+    force: bool,
+    /// Takes the HomeKit setup code over, which is a secret.
+    #[arg(long)]
+    with_pin: bool,
 }
 
 #[derive(Args)]
@@ -107,6 +125,10 @@ fn main() -> ExitCode {
             System::new().block_on(run::run(&config)).map_err(|failure| failure.to_string())
         }),
         Verb::Check => ExitCode::from(check::run(&arguments.config, &mut io::stderr())),
+        Verb::Import(Imported { files, out, force, with_pin }) => {
+            let order = import::Order { files, out, force, with_pin };
+            ended(import::run(&order, &mut io::stderr()).map_err(|failure| failure.to_string()))
+        }
         Verb::Emulator(emulated) => emulator(&arguments.config, &emulated),
         Verb::Monitor { gateway: Some((host, port)), json } => {
             log_to_stderr("warn");

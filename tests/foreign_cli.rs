@@ -11,10 +11,13 @@
 #[allow(dead_code, reason = "this test needs a part of it")]
 mod programs;
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+
+use conbusd::config;
 
 use crate::programs::{Program, free_port, write_config};
 
@@ -50,20 +53,86 @@ impl Other<'_> {
     }
 }
 
-#[test]
-fn another_programs_command_line_finds_a_house() {
-    let Ok(program) = std::env::var("CONBUSD_FOREIGN_XP") else {
+/// The path of the other program; without it the test is skipped.
+fn installed() -> Option<String> {
+    let program = std::env::var("CONBUSD_FOREIGN_XP").ok();
+    if program.is_none() {
         println!("skipped: CONBUSD_FOREIGN_XP does not name the program; tests/run installs it");
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
+    }
+    program
+}
+
+/// Our gateway with the modules of the shipped config, and the other program's files that lead to it.
+fn gateway(folder: &Path) -> Program {
     let port = free_port();
     let bus = format!("conbus:\n  ip: 127.0.0.1\n  port: {port}\n  timeout: 1\n  queue_delay_max: 6\n");
-    std::fs::write(folder.path().join("cli.yml"), bus).unwrap();
-    std::fs::write(folder.path().join("logger.yml"), "log:\n  path: log\n").unwrap();
-    write_config(folder.path(), include_str!("../config.toml"));
-    let mut gateway = Program::start(&["emulator", "--listen", &format!("127.0.0.1:{port}")], folder.path());
+    fs::write(folder.join("cli.yml"), bus).unwrap();
+    fs::write(folder.join("logger.yml"), "log:\n  path: log\n").unwrap();
+    write_config(folder, include_str!("../config.toml"));
+    let mut gateway = Program::start(&["emulator", "--listen", &format!("127.0.0.1:{port}")], folder);
     gateway.says("listening address=");
+    gateway
+}
+
+/// Runs `conbusd import` on these files of a folder; what it says.
+fn import(folder: &Path, files: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conbusd"));
+    command.arg("import").args(files).args(["--out", "made.toml"]).current_dir(folder);
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(0), "{files:?}: {said}");
+    said
+}
+
+#[test]
+fn what_another_program_exports_is_imported_whole() {
+    let Some(program) = installed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let _gateway = gateway(folder.path());
+    let other = Other { program, folder: folder.path() };
+    let told = other.say(&["export", "config"]);
+    assert!(told.contains("(9 devices)"), "{told}");
+    let said = import(folder.path(), &["export.yml", "cli.yml"]);
+    let made = config::load(&folder.path().join("made.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let ours = config::load(&folder.path().join("config.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let modules = |config: &config::Config| -> Vec<String> {
+        let mut all: Vec<String> = (config.modules.iter())
+            .map(|module| format!("{} {} {}", module.serial, module.module_type, module.link))
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(modules(&made), modules(&ours), "{said}");
+    assert!(made.gateways[0].address.to_string().starts_with("127.0.0.1:"));
+}
+
+/// No source distribution of the package holds a sample of its files, so its own classes write them.
+#[test]
+fn what_another_programs_own_classes_write_is_imported_whole() {
+    let Some(program) = installed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let python = Path::new(&program).with_file_name("python");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/foreign/own_files.py");
+    let wrote = Command::new(python).arg(script).current_dir(folder.path()).output().unwrap();
+    assert!(wrote.status.success(), "{}", String::from_utf8_lossy(&wrote.stderr));
+    let said = import(folder.path(), &["conson.yml", "homekit.yml", "cli.yml"]);
+    let made = config::load(&folder.path().join("made.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let lamps: Vec<(&str, &str, bool)> = (made.accessories.iter())
+        .map(|lamp| (lamp.id.as_str(), lamp.room.as_str(), lamp.on_event.is_some()))
+        .collect();
+    let expected = [("salon", "Salon", false), ("spots", "Salon", true), ("off", "", false)];
+    assert_eq!(lamps, expected, "{said}");
+    assert_eq!(made.gateways[0].address.to_string(), "192.168.1.100:10001", "{said}");
+    let table = made.modules[0].action_table.clone().unwrap_or_default();
+    assert_eq!(table.len(), 6, "{said}");
+    assert!(said.contains("accessory `Everything off`: its events drive 4 outputs: a scene"), "{said}");
+}
+
+#[test]
+fn another_programs_command_line_finds_a_house() {
+    let Some(program) = installed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let _gateway = gateway(folder.path());
     let other = Other { program, folder: folder.path() };
     let (relay, dimmer) = ("0012345003", "0012345006");
 

@@ -21,11 +21,12 @@ use tokio::sync::oneshot;
 use super::cache::Cache;
 use super::connection::Connection;
 use super::events::{
-    AccessoryChanged, AccessoryId, Drain, Exchange, GetState, Identify, Invalidate, MarkActive, Name,
-    Observe, PointChanged, Read, SetTarget,
+    AccessoryChanged, AccessoryId, Drain, Exchange, GetState, Identify, Invalidate, MarkActive, Measure,
+    Name, Observe, PointChanged, Read, SetTarget,
 };
 use super::{Alarm, Asked, Outlet, ask, now, tell};
 use crate::conbus::{Edge, Event, EventBus, EventSource, System, Telegram};
+use crate::policy::figures::Sheet;
 use crate::policy::outbox::Delivered;
 use crate::policy::store::Want;
 use crate::policy::switch::{AccessoryState, Asker, Cause, Effect, Switch, SwitchPlan};
@@ -49,9 +50,12 @@ const BLINK_FOR: Duration = Duration::from_secs(5);
 /// How long to wait before facts that found no room are told again.
 const TELL_AGAIN: Duration = Duration::from_millis(100);
 
+/// Where an accessory is asked.
+pub type AccessoryAddr = Addr<Accessory>;
+
 /// What an accessory is built from.
 pub struct AccessoryPlan {
-    /// Its place in the config.
+    /// By which it tells its changes.
     pub id: AccessoryId,
     /// Its configured id.
     pub name: Name,
@@ -363,6 +367,16 @@ impl Handler<Observe> for Accessory {
             "writers_waiting": self.waiting.len(),
             "changes_untold": self.untold.iter().filter(|untold| **untold).count(),
         }))
+    }
+}
+
+impl Handler<Measure> for Accessory {
+    type Result = Result<Sheet, BusError>;
+
+    fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
+        let mut sheet = Sheet::default();
+        self.switch.measure(now(), &mut sheet);
+        Ok(sheet)
     }
 }
 

@@ -15,11 +15,12 @@ use tokio::sync::oneshot;
 
 use super::connection::Connection;
 use super::events::{
-    CaptureOutputs, Drain, Exchange, Invalidate, LinkChanged, LinkState, NewsLost, Observe, PointChanged,
-    PointCommanded, PointDoubtful, PointObserved, Read, Refresh,
+    CaptureOutputs, Drain, Exchange, Invalidate, LinkChanged, LinkState, Measure, NewsLost, Observe,
+    PointChanged, PointCommanded, PointDoubtful, PointObserved, Read, Refresh,
 };
 use super::{Alarm, Outlet, ask, now, tell};
 use crate::conbus::{Point, SerialNumber, System};
+use crate::policy::figures::Sheet;
 use crate::policy::outbox::Delivered;
 use crate::policy::settle::Aspect;
 use crate::policy::store::{Effect, ModulePlan, Observation, Outcome, Store, StorePlan, Token};
@@ -252,6 +253,16 @@ impl Handler<Observe> for Cache {
         picture["readers_waiting"] = self.store.waiting().into();
         picture["facts_untold"] = self.untold.len().into();
         Ok(picture)
+    }
+}
+
+impl Handler<Measure> for Cache {
+    type Result = Result<Sheet, BusError>;
+
+    fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
+        let mut sheet = Sheet::default();
+        self.store.measure(&mut sheet);
+        Ok(sheet)
     }
 }
 

@@ -5,6 +5,8 @@
 //! link ends the actor's session, and the restart, which keeps address and mailbox, dials again after the
 //! back-off. Of two sockets the old one is always closed before the new one is dialled.
 
+mod tally;
+
 use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
@@ -18,9 +20,9 @@ use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::FramedRead;
 
+use self::tally::{Counters, Lost, Tally};
 use super::events::{
-    Drain, Exchange, ExchangeEnded, LinkChanged, LinkState, Name, NewsLost, Observe, TelegramReceived,
-    TelegramSent,
+    Drain, Exchange, ExchangeEnded, LinkChanged, LinkState, Name, NewsLost, TelegramReceived, TelegramSent,
 };
 use super::{Alarm, Outlet, now, tell};
 use crate::conbus::{Datapoint, System, Telegram, latin1};
@@ -80,16 +82,8 @@ pub struct ConnectionFacts {
     pub lost: Vec<Outlet<NewsLost>>,
 }
 
-#[derive(Debug, Default, serde::Serialize)]
-#[expect(clippy::struct_field_names, reason = "the names of the status contract")]
-struct Counters {
-    connects_total: u64,
-    dials_total: u64,
-    telegrams_sent_total: u64,
-    telegrams_received_total: u64,
-    noise_total: u64,
-    news_lost_total: u64,
-}
+/// Whoever asked for an exchange, and when.
+type Waiting = (oneshot::Sender<Result<Delivered, BusError>>, Moment);
 
 /// The actor. See the module.
 pub struct Connection {
@@ -99,7 +93,7 @@ pub struct Connection {
     outbox: Outbox,
     backoff: Backoff,
     liveness: Liveness,
-    waiting: HashMap<Ticket, oneshot::Sender<Result<Delivered, BusError>>>,
+    waiting: HashMap<Ticket, Waiting>,
     /// Raised with every telegram written and heard, over all links.
     seq: u64,
     state: LinkState,
@@ -109,7 +103,7 @@ pub struct Connection {
     writer: Option<mpsc::Sender<Vec<u8>>>,
     up_since: Option<Moment>,
     /// Why the session ended, for the log.
-    reason: Option<String>,
+    reason: Option<(Lost, String)>,
     failures: u32,
     /// Links in a row that did not last: somebody else may hold the gateway, which accepts and hangs up.
     short_links: u32,
@@ -120,6 +114,7 @@ pub struct Connection {
     alarm: Alarm,
     effects: Vec<Effect>,
     counters: Counters,
+    tally: Tally,
 }
 
 impl Connection {
@@ -148,6 +143,7 @@ impl Connection {
             alarm: Alarm::default(),
             effects: Vec::new(),
             counters: Counters::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -181,7 +177,7 @@ impl Connection {
             Ok(stream) if !this.draining => stream,
             Ok(_) => return,
             Err(error) => {
-                this.reason = Some(error.to_string());
+                this.reason = Some((Lost::Broken, error.to_string()));
                 ctx.stop();
                 return;
             }
@@ -192,7 +188,7 @@ impl Connection {
         this.writer = Some(frames);
         ctx.spawn(write(writer, queue).into_actor(this).map(|outcome, this: &mut Self, ctx| {
             if let Err(error) = outcome {
-                this.reason = Some(format!("write: {error}"));
+                this.reason = Some((Lost::Broken, format!("write: {error}")));
             }
             ctx.stop();
         }));
@@ -200,6 +196,7 @@ impl Connection {
         this.up_since = Some(at);
         this.failures = 0;
         this.counters.connects_total += 1;
+        this.tally.connected();
         this.outbox.link_came_up(at);
         this.liveness.connected(at);
         let level = level_of_repeat(this.short_links, log::Level::Info);
@@ -222,7 +219,7 @@ impl Connection {
                 }
             }
             Some(Verdict::Dead) => {
-                self.reason = Some("nothing answers".into());
+                self.reason = Some((Lost::Silent, "nothing answers".into()));
                 ctx.stop();
                 return;
             }
@@ -251,7 +248,10 @@ impl Connection {
             match effect {
                 Effect::Write(telegram) => self.write(telegram, ctx),
                 Effect::Ended { ticket, outcome } => {
-                    if let Some(asker) = self.waiting.remove(&ticket) {
+                    if let Some((asker, since)) = self.waiting.remove(&ticket) {
+                        if let Ok(Delivered { sent_at }) = outcome {
+                            self.tally.waited(sent_at.since(since));
+                        }
                         // The asker may have given up meanwhile.
                         let _ = asker.send(outcome);
                     }
@@ -279,7 +279,7 @@ impl Connection {
         trace!(target: "conbus::tx", "gateway={} {telegram}", self.plan.name);
         let stalled = self.writer.as_ref().is_none_or(|writer| writer.try_send(telegram.to_bytes()).is_err());
         if stalled {
-            self.reason = Some("the gateway takes no more bytes".into());
+            self.reason = Some((Lost::Stalled, "the gateway takes no more bytes".into()));
             ctx.stop();
             return;
         }
@@ -293,6 +293,7 @@ impl Connection {
         let at = now();
         trace!(target: "conbus::rx", "gateway={} {telegram}", self.plan.name);
         self.counters.telegrams_received_total += 1;
+        self.tally.heard(telegram);
         let serial = match telegram {
             Telegram::Reply(reply) => Some(reply.serial),
             _ => None,
@@ -344,10 +345,12 @@ impl Connection {
         let at = now();
         self.outbox.link_went_down(&mut self.effects);
         self.liveness.disconnected();
-        let reason = self.reason.take().unwrap_or_else(|| "closed by the gateway".into());
+        let closed = || (Lost::Closed, "closed by the gateway".into());
+        let (why, reason) = self.reason.take().unwrap_or_else(closed);
         match self.up_since.take() {
             Some(since) => {
                 let up_for = at.since(since);
+                self.tally.lost(why);
                 let level = level_of_repeat(self.short_links, log::Level::Warn);
                 self.backoff.link_was_up(up_for);
                 self.short_links = if self.backoff.attempt() == 0 { 0 } else { self.short_links + 1 };
@@ -432,10 +435,11 @@ impl StreamHandler<io::Result<Heard>> for Connection {
             Ok(Heard::Telegram(telegram)) => self.heard(&telegram, ctx),
             Ok(Heard::Noise { bytes, total, why }) => {
                 self.counters.noise_total += 1;
+                self.tally.noise(why);
                 debug!(target: "connection", "noise gateway={} why={why:?} bytes={total} begins={:?}",
                     self.plan.name, latin1(&bytes[..bytes.len().min(32)]));
             }
-            Err(error) => self.reason = Some(format!("read: {error}")),
+            Err(error) => self.reason = Some((Lost::Broken, format!("read: {error}"))),
         }
     }
 
@@ -456,24 +460,9 @@ impl Handler<Exchange> for Connection {
             let _ = taken.send(());
         }
         let (answer, ended) = oneshot::channel();
-        self.waiting.insert(ticket, answer);
+        self.waiting.insert(ticket, (answer, now()));
         self.step(ctx);
         Response::fut(async move { ended.await.unwrap_or(Err(BusError::Stopping)) })
-    }
-}
-
-impl Handler<Observe> for Connection {
-    type Result = Result<serde_json::Value, BusError>;
-
-    fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
-        let mut picture = serde_json::to_value(&self.counters).unwrap_or_default();
-        picture["link"] = serde_json::json!(self.state);
-        picture["address"] = self.dial.target().into();
-        picture["exchanges_joined_total"] = self.outbox.joined_total().into();
-        picture["timeouts_total"] = self.outbox.timeouts_total().into();
-        picture["queue"] = self.outbox.len().into();
-        picture["up_ms"] = self.up_since.map(|since| now().since(since).as_millis() as u64).into();
-        Ok(picture)
     }
 }
 

@@ -6,6 +6,7 @@ use actix::Message;
 use tokio::sync::oneshot;
 
 use crate::conbus::{Edge, EventSource, Point, SerialNumber, Telegram};
+use crate::policy::figures::Sheet;
 use crate::policy::interpret::ModuleNews;
 use crate::policy::outbox::{Delivered, Ending};
 use crate::policy::settle::{Aspect, Basis, PointValue};
@@ -317,7 +318,8 @@ pub struct AccessoryChanged {
     pub cause: Cause,
 }
 
-/// An accessory by its place in the config, from 0; its lasting name is its configured id.
+/// An accessory for as long as the process lives: no other ever gets its number. Its lasting name is its configured
+/// id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AccessoryId(pub u32);
 
@@ -325,6 +327,11 @@ pub struct AccessoryId(pub u32);
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<serde_json::Value, BusError>")]
 pub struct Observe;
+
+/// To any actor: what you count and measure.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<Sheet, BusError>")]
+pub struct Measure;
 
 /// What is known of every output, the most recently read first.
 #[derive(Clone, Copy, Debug, Message)]

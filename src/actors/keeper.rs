@@ -12,9 +12,10 @@ use actix::{
 use log::{debug, info, warn};
 
 use super::cache::Cache;
-use super::events::{CaptureOutputs, CaptureUse, Drain, Observe};
+use super::events::{CaptureOutputs, CaptureUse, Drain, Measure, Observe};
 use super::poller::Poller;
 use super::{Alarm, ask, now};
+use crate::policy::figures::{Sheet, names};
 use crate::policy::{BusError, Keeping, KeepingPlan, Remark, Snapshot};
 use crate::vault::Vault;
 
@@ -131,6 +132,18 @@ impl Handler<Observe> for Keeper {
 
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
         Ok(serde_json::to_value(self.keeping.counters()).unwrap_or_default())
+    }
+}
+
+impl Handler<Measure> for Keeper {
+    type Result = Result<Sheet, BusError>;
+
+    fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
+        let mut sheet = Sheet::default();
+        let counters = self.keeping.counters();
+        sheet.count(&names::STATE_WRITES, &["ok"], counters.saves_total);
+        sheet.count(&names::STATE_WRITES, &["failed"], counters.save_failures_total);
+        Ok(sheet)
     }
 }
 

@@ -10,12 +10,13 @@ use actix::{Actor, ActorContext, Context, Handler};
 use log::{debug, info, warn};
 
 use super::events::{
-    ButtonPressed, Direction, Drain, ExchangeEnded, Invalidate, LinkChanged, LinkState, ModuleObserved, Name,
-    NewsLost, Observe, PointCommanded, PointDoubtful, PointObserved, StormChanged, StormPhase,
-    TelegramReceived, TelegramSeen, TelegramSent,
+    ButtonPressed, Direction, Drain, ExchangeEnded, Invalidate, LinkChanged, LinkState, Measure,
+    ModuleObserved, Name, NewsLost, Observe, PointCommanded, PointDoubtful, PointObserved, StormChanged,
+    StormPhase, TelegramReceived, TelegramSeen, TelegramSent,
 };
 use super::{Alarm, Outlet, now, tell};
 use crate::conbus::Telegram;
+use crate::policy::figures::{Sheet, names};
 use crate::policy::interpret::{Attribution, Fact, Installed, Interpreter};
 use crate::policy::store::Observation;
 use crate::policy::{BusError, GatewayId, Moment, Storm, StormEffect, StormPlan, earliest};
@@ -284,6 +285,17 @@ impl Handler<Observe> for Listener {
             "storm_telegrams_dropped_total": self.storm.dropped_total(),
             "facts_lost_total": self.news_lost,
         }))
+    }
+}
+
+impl Handler<Measure> for Listener {
+    type Result = Result<Sheet, BusError>;
+
+    fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
+        let mut sheet = Sheet::default();
+        sheet.took(&names::STORM_TIME, &[&self.plan.name], self.storm.recoveries());
+        sheet.count(&names::FACTS_LOST, &[&self.plan.name], self.news_lost);
+        Ok(sheet)
     }
 }
 

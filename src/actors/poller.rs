@@ -11,11 +11,12 @@ use log::{debug, info, warn};
 
 use super::connection::Connection;
 use super::events::{
-    ButtonPressed, CaptureUse, Drain, Exchange, LinkChanged, LinkState, MarkActive, ModuleObserved, NewsLost,
-    Observe, Refresh, StartPolling, StopPolling, StormChanged, StormPhase,
+    ButtonPressed, CaptureUse, Drain, Exchange, LinkChanged, LinkState, MarkActive, Measure, ModuleObserved,
+    NewsLost, Observe, Refresh, StartPolling, StopPolling, StormChanged, StormPhase,
 };
 use super::{Alarm, Outlet, ask, now, tell};
 use crate::conbus::{Datapoint, OutputIndex, Point, SerialNumber, System};
+use crate::policy::figures::Sheet;
 use crate::policy::interpret::ModuleNews;
 use crate::policy::{
     BusError, GatewayId, ModulePlan, Roster, RosterEffect, RosterPlan, Schedule, SchedulePlan, Urgency,
@@ -233,7 +234,10 @@ impl Handler<ModuleObserved> for Poller {
                 }
             }
             ModuleNews::Refused(_) => self.roster.heard(serial, at),
-            ModuleNews::Silent => self.schedule.silent(serial, at),
+            ModuleNews::Silent => {
+                self.roster.silent(serial);
+                self.schedule.silent(serial, at);
+            }
             ModuleNews::CleanPoll => self.schedule.polled_clean(serial),
             ModuleNews::Unannounced => {
                 debug!(target: "poll", "a change was not reported serial={serial}");
@@ -255,6 +259,7 @@ impl Handler<ButtonPressed> for Poller {
     type Result = ();
 
     fn handle(&mut self, pressed: ButtonPressed, ctx: &mut Context<Self>) {
+        self.roster.pressed(pressed.gateway, pressed.input, pressed.at);
         for serial in self.roster.may_be_driven(pressed.gateway) {
             self.schedule.early(serial, BUTTON_EFFECT, now());
         }
@@ -314,6 +319,16 @@ impl Handler<Observe> for Poller {
             "refreshes_skipped_total": self.cache.lost(),
             "modules": modules,
         }))
+    }
+}
+
+impl Handler<Measure> for Poller {
+    type Result = Result<Sheet, BusError>;
+
+    fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
+        let mut sheet = Sheet::default();
+        self.roster.measure(&self.gateways, &mut sheet);
+        Ok(sheet)
     }
 }
 

@@ -8,10 +8,13 @@ use tokio::net::TcpListener;
 
 use super::homekit::HomeKitBefore;
 use super::run::{RunError, listen, read_token};
+use super::walls::Walls;
 use super::{App, Audience};
 use crate::config::Config;
 use crate::doors::homekit;
-use crate::doors::http::{self, AccessoryCard, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use crate::doors::http::{
+    self, Beside, Door, Feed, GatewayCard, House, HttpPlan, Hub, Limits, Measured, Token,
+};
 
 /// How long requests that are being answered may take when the daemon stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -65,14 +68,19 @@ impl Doors {
             audience.links.push(http.hub.clone().recipient());
             audience.telegrams.push(http.hub.clone().recipient());
         }
-        audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone()));
+        audience.accessories.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().recipient()));
         audience
     }
 
     /// Lets clients in.
-    pub(super) fn serve(self, config: &Config, app: &App) -> OpenDoors {
+    pub(super) fn serve(self, config: &Config, app: &App, walls: Walls) -> OpenDoors {
+        let pairing = self.homekit.as_ref().map(HomeKitBefore::pairing);
         let http = self.http.map(|http| {
-            let house = house(config, app, &http.hub);
+            let mut house = house(config, app, &http.hub);
+            house.measured.push(http.hub.clone().into());
+            house.measured.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().into()));
+            house.beside =
+                Beside { homekit: pairing, panels: walls.panels(config), press: walls.press(config) };
             http::serve(http.plan, http.listener, house, http.feed)
         });
         OpenDoors { http, homekit: self.homekit.map(|homekit| homekit.serve(app)) }
@@ -80,19 +88,9 @@ impl Doors {
 }
 
 fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
-    let cards = config.accessories.iter().zip(&app.accessories);
     let gateways = config.gateways.iter().zip(&app.connections).zip(&app.listeners);
     House {
-        accessories: cards
-            .map(|(accessory, addr)| AccessoryCard {
-                id: accessory.id.clone(),
-                name: accessory.name.clone(),
-                room: accessory.room.clone(),
-                kind: accessory.kind,
-                point: accessory.point,
-                addr: addr.clone(),
-            })
-            .collect(),
+        roll: app.roll(),
         gateways: gateways
             .map(|((gateway, connection), listener)| GatewayCard {
                 id: gateway.id.clone(),
@@ -105,6 +103,19 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
         poller: app.poller.clone().into(),
         hub: hub.clone().into(),
         keeper: app.keeper.clone().map(Into::into),
+        beside: Beside::default(),
+        measured: app.measured(),
+    }
+}
+
+impl App {
+    /// Everybody who counts and measures, but the accessories, which are found on the roll, and the doors.
+    pub fn measured(&self) -> Vec<Measured> {
+        let mut measured = vec![self.cache.clone().into(), self.poller.clone().into()];
+        measured.extend(self.connections.iter().cloned().map(Measured::from));
+        measured.extend(self.listeners.iter().cloned().map(Measured::from));
+        measured.extend(self.keeper.iter().cloned().map(Measured::from));
+        measured
     }
 }
 

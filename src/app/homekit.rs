@@ -4,15 +4,17 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use actix::{Actor, Recipient};
+use actix::{Actor, Addr};
 use log::info;
 
 use super::App;
+use super::lamps::faces;
 use super::run::{RunError, claim};
 use crate::actors::ask;
-use crate::actors::events::{AccessoryChanged, Observe};
+use crate::actors::events::Observe;
 use crate::config::Config;
-use crate::doors::homekit::{self, Door, HomeKitPlan, LampPlan, OpenError, SetupCode};
+use crate::doors::homekit::{self, Door, HomeKitPlan, Hub, OpenError, SetupCode, ShowPairing};
+use crate::doors::http::Observed;
 
 /// The file of pairings and numbers, in the state folder.
 const STORE: &str = "homekit.json";
@@ -25,17 +27,6 @@ fn store(config: &Config) -> PathBuf {
 }
 
 fn plan(config: &Config, section: &crate::config::HomeKit) -> HomeKitPlan {
-    let type_of = |serial| {
-        let module = config.modules.iter().find(|module| module.serial == serial);
-        module.map_or_else(String::new, |module| module.module_type.to_string())
-    };
-    let lamps = config.accessories.iter().map(|accessory| LampPlan {
-        id: accessory.id.clone(),
-        name: accessory.name.clone(),
-        kind: accessory.kind,
-        point: accessory.point,
-        module_type: type_of(accessory.point.serial),
-    });
     HomeKitPlan {
         listen: section.listen,
         name: config.service.name.clone(),
@@ -43,7 +34,7 @@ fn plan(config: &Config, section: &crate::config::HomeKit) -> HomeKitPlan {
         interface: section.interface.clone(),
         advertise: section.advertise,
         store: store(config),
-        lamps: lamps.collect(),
+        faces: faces(config),
     }
 }
 
@@ -51,7 +42,7 @@ fn plan(config: &Config, section: &crate::config::HomeKit) -> HomeKitPlan {
 pub(super) struct HomeKitBefore {
     door: Door,
     /// Hears what accessories show.
-    pub(super) hub: Recipient<AccessoryChanged>,
+    pub(super) hub: Addr<Hub>,
 }
 
 impl HomeKitBefore {
@@ -59,8 +50,14 @@ impl HomeKitBefore {
     pub(super) async fn open(config: &Config) -> Result<Option<Self>, RunError> {
         let Some(section) = &config.homekit else { return Ok(None) };
         let door = Door::prepare(plan(config, section)).await?;
-        let hub = door.hub().start().recipient();
+        let hub = door.hub().start();
         Ok(Some(Self { door, hub }))
+    }
+
+    /// A look at who is paired, and at the code for who is not: for the owner's eyes, never for a log.
+    pub(super) fn pairing(&self) -> Observed {
+        let hub = self.hub.clone();
+        Observed::new(move |within| Box::pin(ask(&hub, ShowPairing, within)))
     }
 
     /// Lets controllers in.
@@ -73,7 +70,7 @@ impl HomeKitBefore {
             let picture = ask(&poller, Observe, LOOK_WITHIN);
             Box::pin(async move { picture.await.ok() }) as _
         };
-        self.door.serve(app.accessories.clone(), Box::new(modules));
+        self.door.serve(app.roll(), Box::new(modules));
         self.door
     }
 }

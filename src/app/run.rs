@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::doors::{Doors, OpenDoors};
 use super::restore::{restore, wall_clock};
+use super::walls::Walls;
 use super::watch::{ready, stopping, watch};
 use super::{App, Beginning, assemble_from};
 use crate::actors::keeper::KeeperPlan;
@@ -80,8 +81,9 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
         Signals::new().map_err(|cause| RunError::System { what: "cannot catch signals", cause })?;
     let doors = Doors::open(config).await?;
     let mut dials: Vec<Box<dyn Dial>> = Vec::new();
+    let mut walls = Walls::default();
     for index in 0..config.gateways.len() {
-        dials.push(dial(config, index).await?);
+        dials.push(dial(config, index, &mut walls).await?);
     }
     let vault = FileVault::new(config.service.state_dir.join("state.json"));
     let restored = restore(&vault, wall_clock());
@@ -93,7 +95,7 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
     let seed = fastrand::u64(..);
     let beginning = Beginning { seed, restored: restored.snapshot, keeper, ..Beginning::default() };
     let app = assemble_from(config, dials, &doors.audience(), beginning);
-    let doors = doors.serve(config, &app);
+    let doors = doors.serve(config, &app, walls);
     info!(target: "app", "started gateways={} modules={} accessories={}",
         config.gateways.len(), config.modules.len(), config.accessories.len());
     ready();
@@ -140,7 +142,7 @@ pub(super) fn claim(state_dir: &Path) -> Result<File, RunError> {
 }
 
 /// The way to a configured gateway; starts the emulated one where it is asked for.
-async fn dial(config: &Config, index: usize) -> Result<Box<dyn Dial>, RunError> {
+async fn dial(config: &Config, index: usize, walls: &mut Walls) -> Result<Box<dyn Dial>, RunError> {
     let gateway = &config.gateways[index];
     match &gateway.address {
         GatewayAddress::Remote { host, port } => Ok(Box::new(TcpDial::new(host.clone(), *port))),
@@ -152,6 +154,7 @@ async fn dial(config: &Config, index: usize) -> Result<Box<dyn Dial>, RunError> 
             })?;
             let emulator = Emulator::new(emulated_house(config, index));
             info!(target: "app", "emulated gateway={} address={address}", gateway.id);
+            walls.add(index, emulator.clone());
             tokio::task::spawn_local(async move { emulator.serve(listener).await });
             Ok(Box::new(TcpDial::new(address.ip().to_string(), address.port())))
         }

@@ -1,4 +1,7 @@
 //! The doors: how people and programs reach the accessories. Each is a pure translation and a thin server.
 
+mod card;
 pub mod homekit;
 pub mod http;
+
+pub use card::{AccessoryCard, AccessoryFace, Cards, Roll};

@@ -60,6 +60,32 @@ pub enum Urgency {
 }
 
 impl Urgency {
+    /// All of them, the most urgent first.
+    pub const ALL: [Self; 8] = [
+        Self::LinkProbe,
+        Self::Command,
+        Self::StormProbe,
+        Self::Confirm,
+        Self::Reader,
+        Self::MuxClient,
+        Self::WarmUp,
+        Self::Poll,
+    ];
+
+    /// Its name for watchers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LinkProbe => "link_probe",
+            Self::Command => "command",
+            Self::StormProbe => "storm_probe",
+            Self::Confirm => "confirm",
+            Self::Reader => "reader",
+            Self::MuxClient => "mux_client",
+            Self::WarmUp => "warm_up",
+            Self::Poll => "poll",
+        }
+    }
+
     /// Whether nobody waits for it, so that the spacing of its module binds it.
     pub fn is_background(self) -> bool {
         matches!(self, Self::WarmUp | Self::Poll)

@@ -4,6 +4,7 @@ mod accessory;
 mod agenda;
 mod backoff;
 mod facts;
+pub mod figures;
 pub mod interpret;
 mod keeping;
 mod liveness;
@@ -16,6 +17,7 @@ mod snapshot;
 pub mod store;
 mod storm;
 pub mod switch;
+pub mod waits;
 
 pub use accessory::AccessoryKind;
 pub use agenda::Agenda;

@@ -4,6 +4,7 @@
 //! clock. The pacing is that of protocol reference 7.3.
 
 mod pending;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::pending::{Expects, Flight, Queued};
+use self::tally::Tally;
+use super::figures::{Amount, Sheet, names};
+use super::waits::Waits;
 use super::{BusError, Moment, Urgency, earliest};
 use crate::conbus::{Function, SerialNumber, Telegram};
 
@@ -118,6 +122,8 @@ pub struct Outbox {
     order: u64,
     joined: u64,
     timeouts: u64,
+    tally: Tally,
+    waits: Waits,
 }
 
 impl Outbox {
@@ -136,6 +142,8 @@ impl Outbox {
             order: 0,
             joined: 0,
             timeouts: 0,
+            tally: Tally::default(),
+            waits: Waits::default(),
         }
     }
 
@@ -162,6 +170,19 @@ impl Outbox {
     /// How many telegrams were not answered in time.
     pub fn timeouts_total(&self) -> u64 {
         self.timeouts
+    }
+
+    /// How long answers took, and how much of the bus exchanges did.
+    pub fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    /// Notes what was counted and measured behind this gateway.
+    pub fn measure(&self, gateway: &str, sheet: &mut Sheet) {
+        let waiting = self.queue.keys().map(|(urgency, _)| *urgency);
+        self.tally.note(gateway, waiting, sheet);
+        sheet.count(&names::COALESCED, &[gateway], self.joined);
+        sheet.note(&names::BUSY, &[gateway], Amount::Sum(self.waits.busy().as_secs_f64()));
     }
 
     /// Takes a telegram to be written as soon as its urgency allows. The ticket is answered by [`Effect::Ended`].
@@ -253,6 +274,8 @@ impl Outbox {
         let Some(ending) = flight.answered_by(reply) else { return };
         let Some(mut flight) = self.flight.take() else { return };
         self.free_at = now + self.plan.after_reply;
+        self.tally.answered(flight.queued.expects, now.since(flight.sent_at));
+        self.waits.answered(now.since(flight.sent_at));
         effects.push(Effect::WireFree { serial: reply.serial, how: ending });
         // A NAK names no request: this one may answer a command of ours that was given up, or of another master.
         let perhaps_meant = reply.function == Function::NAK && flight.may_repeat(&self.plan, now);
@@ -292,10 +315,12 @@ impl Outbox {
     }
 
     fn write(&mut self, key: (Urgency, u64), queued: Queued, now: Moment, effects: &mut Vec<Effect>) {
+        self.tally.written(key.0);
         effects.push(Effect::Write(queued.telegram.clone()));
         let window = match queued.expects {
             Expects::Nothing => {
                 self.free_at = now + self.plan.after_event;
+                self.waits.occupied(self.plan.after_event);
                 queued.end(Ok(Delivered { sent_at: now }), effects);
                 return;
             }
@@ -314,6 +339,7 @@ impl Outbox {
     fn time_out(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Some(mut flight) = self.flight.take_if(|flight| flight.until <= now) else { return };
         self.free_at = now + self.plan.after_reply;
+        self.waits.occupied(now.since(flight.sent_at));
         let serial = flight.queued.telegram.serial().unwrap_or(SerialNumber::BROADCAST);
         if flight.queued.expects == Expects::Many {
             effects.push(Effect::WireFree { serial, how: Ending::Answered });

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
 
+use super::figures::{Sheet, names};
 use super::{GatewayId, Moment};
-use crate::conbus::{Datapoint, DatapointValue, ModuleType, SerialNumber};
+use crate::conbus::{Datapoint, DatapointValue, EventSource, ModuleType, SerialNumber};
 
 /// What is read of every module once per connection, in this order: whether it reports decides how it is
 /// polled, so that comes first.
@@ -130,6 +131,8 @@ struct Module {
     error_code: Option<u8>,
     storming: bool,
     last_heard: Option<Moment>,
+    storms: u64,
+    timeouts: u64,
     connection: Connection,
 }
 
@@ -143,6 +146,8 @@ struct Connection {
     told_reporting: Option<bool>,
     /// Nothing was heard since a read went unanswered: asking on would cost time-outs.
     mute: bool,
+    /// Whether it was heard after whatever it left unanswered last; `None`: neither has happened.
+    answers: Option<bool>,
 }
 
 /// Knows every configured module.
@@ -188,6 +193,9 @@ impl Roster {
     pub fn link_down(&mut self, gateway: GatewayId) {
         if let Some(queue) = self.reads.get_mut(&gateway) {
             queue.clear();
+        }
+        for module in self.modules.values_mut().filter(|module| module.plan.gateway == gateway) {
+            module.connection.answers = None;
         }
     }
 
@@ -280,18 +288,54 @@ impl Roster {
         self.modules.get(&serial).is_some_and(|module| module.connection.refused.contains(&datapoint))
     }
 
+    /// An input of this sender was heard: so is the module that has its type and link number, if there is one.
+    pub fn pressed(&mut self, gateway: GatewayId, input: EventSource, now: Moment) {
+        let is_sender = |plan: &RosterPlan| {
+            plan.gateway == gateway && plan.module_type == input.module_type && plan.link == input.link
+        };
+        let sender = self.modules.iter_mut().find(|(_, module)| is_sender(&module.plan));
+        if let Some((_, module)) = sender {
+            module.last_heard = module.last_heard.max(Some(now));
+        }
+    }
+
     /// Notes that anything was heard of the module.
     pub fn heard(&mut self, serial: SerialNumber, now: Moment) {
         if let Some(module) = self.modules.get_mut(&serial) {
             module.last_heard = module.last_heard.max(Some(now));
             module.connection.mute = false;
+            module.connection.answers = Some(true);
+        }
+    }
+
+    /// Notes that something sent to the module was not answered in time.
+    pub fn silent(&mut self, serial: SerialNumber) {
+        if let Some(module) = self.modules.get_mut(&serial) {
+            module.timeouts += 1;
+            module.connection.answers = Some(false);
         }
     }
 
     /// Notes that the module began or ceased to repeat itself.
     pub fn storming(&mut self, serial: SerialNumber, storming: bool) {
         if let Some(module) = self.modules.get_mut(&serial) {
+            module.storms += u64::from(storming && !module.storming);
             module.storming = storming;
+        }
+    }
+
+    /// Notes what is known of each module; `gateways` are named in their order.
+    pub fn measure(&self, gateways: &[impl AsRef<str>], sheet: &mut Sheet) {
+        for module in self.modules.values() {
+            let gateway = gateways.get(usize::from(module.plan.gateway.0)).map_or("", AsRef::as_ref);
+            let serial = module.plan.serial.to_string();
+            let labels = [gateway, serial.as_str()];
+            sheet.flag(&names::AVAILABLE, &labels, module.connection.answers == Some(true));
+            sheet.count(&names::REQUEST_TIMEOUTS, &labels, module.timeouts);
+            sheet.count(&names::STORMS_SEEN, &labels, module.storms);
+            if let Some(code) = module.error_code {
+                sheet.flag(&names::ERROR_CODE, &[gateway, &serial, &format!("{code:02X}")], true);
+            }
         }
     }
 
@@ -342,6 +386,8 @@ impl Module {
             error_code: None,
             storming: false,
             last_heard: None,
+            storms: 0,
+            timeouts: 0,
             connection: Connection::default(),
         }
     }

@@ -19,6 +19,7 @@ use self::entry::{Entry, Seen};
 use self::fetch::{Fetch, Module, Waiter};
 pub use self::plan::{Counters, ModulePlan, StorePlan, Want};
 pub use self::words::{Effect, Observation, Outcome, Token};
+use super::figures::{Sheet, names};
 use super::settle::{Aspect, Basis, PointValue, Verdict};
 use super::{Agenda, BusError, Freshness, GatewayId, Moment, Origin, Reading, Urgency};
 use crate::conbus::{Point, SerialNumber};
@@ -77,6 +78,19 @@ impl Store {
     /// How often what happened.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Notes what was counted.
+    pub fn measure(&self, sheet: &mut Sheet) {
+        let Counters { hits, stale, misses, evictions, expirations, updates_refused, .. } = self.counters;
+        for (result, total) in [("hit", hits), ("stale", stale), ("miss", misses)] {
+            sheet.count(&names::CACHE_REQUESTS, &[result], total);
+        }
+        for (reason, total) in [("capacity", evictions), ("ttl", expirations)] {
+            sheet.count(&names::CACHE_EVICTIONS, &[reason], total);
+        }
+        sheet.count(&names::CACHE_REFUSED, &[], updates_refused);
+        sheet.level(&names::CACHE_ENTRIES, &[], self.entries.len() as f64);
     }
 
     /// How many outputs have an entry.

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::figures::{Histogram, names};
 use super::{Agenda, Moment};
 use crate::conbus::{Datapoint, DatapointValue, Reply, SerialNumber};
 
@@ -91,6 +92,7 @@ struct Track {
 #[derive(Debug)]
 struct Mute {
     frame: Reply,
+    since: Moment,
     last_repeat: Moment,
     /// Whether its latest D10 was 00 and no repeat came since.
     calm: bool,
@@ -109,12 +111,20 @@ pub struct Storm {
     agenda: Agenda<SerialNumber>,
     storms_total: u64,
     dropped_total: u64,
+    recoveries: Histogram,
 }
 
 impl Storm {
     /// Watches by this plan.
     pub fn new(plan: StormPlan) -> Self {
-        Self { plan, tracks: BTreeMap::new(), agenda: Agenda::default(), storms_total: 0, dropped_total: 0 }
+        Self {
+            plan,
+            tracks: BTreeMap::new(),
+            agenda: Agenda::default(),
+            storms_total: 0,
+            dropped_total: 0,
+            recoveries: Histogram::new(names::STORMS),
+        }
     }
 
     /// Hears a reply and says whether to pass it on; `solicited` when it answers an exchange of ours.
@@ -159,6 +169,7 @@ impl Storm {
             };
             let quiet_at = mute.last_repeat + self.plan.quiet;
             if mute.calm && quiet_at <= now {
+                self.recoveries.took(now.since(mute.since));
                 self.tracks.remove(&serial);
                 effects.push(StormEffect::Released { serial });
                 continue;
@@ -212,6 +223,11 @@ impl Storm {
     /// How many repeats were not passed on.
     pub fn dropped_total(&self) -> u64 {
         self.dropped_total
+    }
+
+    /// How long storms lasted until their modules were healthy and quiet.
+    pub fn recoveries(&self) -> &Histogram {
+        &self.recoveries
     }
 
     /// Whether an answer of ours that equals the muted frame may pass: when the repeats have ended.
@@ -289,6 +305,7 @@ impl Storm {
         }
         track.mute = Some(Mute {
             frame: reply.clone(),
+            since: now,
             last_repeat: now,
             calm: false,
             probes_sent: 0,

@@ -10,6 +10,7 @@ mod words;
 use std::time::Duration;
 
 pub use self::words::{AccessoryState, Asker, Cause, Effect, SwitchPlan, Target, Until};
+use super::figures::{Histogram, Sheet, names};
 use super::{AccessoryKind, BusError, Freshness, Moment, Origin, Reading, earliest};
 use crate::conbus::{Command, EventSource, Percent};
 
@@ -53,6 +54,7 @@ struct Waiting {
 #[derive(Debug)]
 struct Wish {
     wanted: Wanted,
+    since: Moment,
     /// The longest waiting first.
     askers: Vec<Waiting>,
     cause: Cause,
@@ -79,6 +81,8 @@ pub struct Switch {
     verify_at: Option<Moment>,
     told: Option<(Option<bool>, Option<Percent>, Freshness)>,
     next_asker: u64,
+    confirmed: Histogram,
+    unconfirmed: u64,
 }
 
 impl Switch {
@@ -96,6 +100,8 @@ impl Switch {
             verify_at: None,
             told: None,
             next_asker: 0,
+            confirmed: Histogram::new(names::FOR_A_LAMP),
+            unconfirmed: 0,
         }
     }
 
@@ -138,6 +144,23 @@ impl Switch {
         self.wish.as_ref().map_or(0, |wish| wish.askers.len())
     }
 
+    /// Notes what it shows and how its wishes went.
+    pub fn measure(&self, now: Moment, sheet: &mut Sheet) {
+        let state = self.state();
+        let (module, output) = (self.plan.point.serial.to_string(), self.plan.point.output.to_string());
+        if let Some(at) = state.observed_at {
+            sheet.level(&names::STATE_AGE, &[&module], now.since(at).as_secs_f64());
+        }
+        if let Some(on) = state.on {
+            sheet.flag(&names::ON, &[&module, &output], on);
+        }
+        if let Some(level) = state.brightness {
+            sheet.level(&names::LEVEL, &[&module, &output], f64::from(level.get()) / 100.0);
+        }
+        sheet.took(&names::CONFIRM_TIME, &[], &self.confirmed);
+        sheet.count(&names::UNCONFIRMED, &[], self.unconfirmed);
+    }
+
     /// When [`Switch::due`] is to be called next.
     pub fn next_due(&self) -> Option<Moment> {
         let first = self
@@ -169,6 +192,7 @@ impl Switch {
         self.verify_at = None;
         self.wish = Some(Wish {
             wanted,
+            since: now,
             askers,
             cause,
             deadline,
@@ -333,6 +357,7 @@ impl Switch {
             && level_agrees
             && wish.sent_at.is_some_and(|sent| reading.observed_at.is_some_and(|at| at >= sent));
         if proves {
+            self.confirmed.took(reading.observed_at.unwrap_or(wish.since).since(wish.since));
             self.take_reading(reading);
             self.finish(Ok(()), effects);
         }
@@ -349,6 +374,7 @@ impl Switch {
 
     fn finish(&mut self, outcome: Result<(), BusError>, effects: &mut Vec<Effect>) {
         let Some(wish) = self.wish.take() else { return };
+        self.unconfirmed += u64::from(outcome.is_err());
         self.verify_at = None;
         self.tell(wish.cause, effects);
         let outcome = outcome.map(|()| self.state());

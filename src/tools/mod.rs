@@ -2,5 +2,8 @@
 
 pub mod check;
 pub mod decode;
+mod draft;
 pub mod emulate;
+pub mod import;
 pub mod monitor;
+mod writing;

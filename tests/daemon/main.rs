@@ -7,6 +7,7 @@ mod captures;
 mod command_line;
 mod house;
 mod latency;
+mod moving;
 mod programs;
 mod supervision;
 mod survival;

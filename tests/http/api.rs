@@ -208,7 +208,17 @@ fn an_actor_that_is_gone_is_shown_and_not_waited_for() {
 fn other_paths_and_methods_have_the_error_object_too() {
     in_real_time(async {
         let home = Plan::default().open().await;
-        for path in ["/", "/api", "/api/accessories/", "/api/accessories/a/b", "/metrics", "/%ff"] {
+        for path in [
+            "/index.html",
+            "/page",
+            "/page/",
+            "/page/secret.js",
+            "/api",
+            "/api/accessories/",
+            "/api/accessories/a/b",
+            "/metric",
+            "/%ff",
+        ] {
             home.get(path).await.is_error(404, "not_found");
         }
         for (method, path, allow) in [

@@ -11,7 +11,7 @@ use conbusd::actors::Outlet;
 use conbusd::actors::events::AccessoryChanged;
 use conbusd::app::{App, Audience, assemble};
 use conbusd::config;
-use conbusd::doors::http::{self, AccessoryCard, Door, GatewayCard, House, HttpPlan, Hub, Limits, Token};
+use conbusd::doors::http::{self, Beside, Door, GatewayCard, House, HttpPlan, Hub, Limits, Token};
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use conbusd::transport::{BusStream, Dial, Dialled};
 use serde_json::Value;
@@ -126,16 +126,8 @@ impl Plan {
             buttons: vec![],
         };
         let app = assemble(&config, vec![Box::new(MemoryDial(emulator.clone()))], &audience, 1);
-        let cards = config.accessories.iter().zip(&app.accessories).map(|(accessory, addr)| AccessoryCard {
-            id: accessory.id.clone(),
-            name: accessory.name.clone(),
-            room: accessory.room.clone(),
-            kind: accessory.kind,
-            point: accessory.point,
-            addr: addr.clone(),
-        });
         let house = House {
-            accessories: cards.collect(),
+            roll: app.roll(),
             gateways: vec![GatewayCard {
                 id: "home".into(),
                 address: "emulator".into(),
@@ -146,6 +138,8 @@ impl Plan {
             poller: app.poller.clone().into(),
             hub: hub.clone().into(),
             keeper: None,
+            measured: app.measured().into_iter().chain([hub.clone().into()]).collect(),
+            beside: Beside::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

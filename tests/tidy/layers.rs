@@ -19,12 +19,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// The plain values of `policy` that a door may name: what messages to and from accessories carry.
+/// The plain values of `policy` that a door may name: what messages to and from accessories carry, and figures.
 const DOOR_VALUES: &[&str] = &[
     "AccessoryKind",
     "AccessoryState",
     "BusError",
     "Cause",
+    "figures",
     "Freshness",
     "Moment",
     "Origin",

@@ -1,5 +1,7 @@
 //! The setup code, and what is made of it: the `X-HM://` text, the picture for a camera, the hash in the announcement.
 
+use std::fmt::Write as _;
+
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use sha2::{Digest, Sha512};
@@ -79,6 +81,19 @@ pub(super) fn picture(uri: &str) -> String {
     code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build()
 }
 
+/// The same as a drawing: how many squares a side has, and the dark ones as an SVG path in units of a square.
+pub(super) fn drawing(uri: &str) -> (usize, String) {
+    let code = QrCode::new(uri).expect("twenty characters fit");
+    let side = code.width();
+    let mut path = String::new();
+    for (at, color) in code.to_colors().into_iter().enumerate() {
+        if color == qrcode::Color::Dark {
+            let _ = write!(path, "M{} {}h1v1h-1z", at % side, at / side);
+        }
+    }
+    (side, path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::keys::system_draw;
@@ -110,6 +125,17 @@ mod tests {
             assert!(is_trivial(digits));
         }
         assert!(!is_trivial("27182818"));
+    }
+
+    #[test]
+    fn the_drawing_has_the_squares_of_the_picture() {
+        let uri = "X-HM://0071WK4SM7OSX";
+        let (side, path) = drawing(uri);
+        let corner = ["M0 0h1v1h-1z", "M6 0h1v1h-1z", "M0 6h1v1h-1z"];
+        assert!(corner.iter().all(|square| path.contains(square)) && !path.contains("M1 1h"), "{path}");
+        // A quiet zone of four squares stands around the picture of the terminal.
+        let lines = picture(uri).lines().count();
+        assert_eq!((side + 8).div_ceil(2), lines);
     }
 
     #[test]

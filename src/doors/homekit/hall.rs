@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{info, warn};
@@ -18,7 +19,9 @@ use super::status::Status;
 use super::store::{BridgeState, State};
 use super::tlv::Fault;
 use super::vault::Keeper;
-use super::{LampAddr, LampPlan};
+use crate::actors::accessory::AccessoryAddr;
+use crate::actors::events::AccessoryId;
+use crate::doors::{AccessoryFace, Cards};
 use crate::policy::switch::AccessoryState;
 use crate::policy::{AccessoryKind, Moment};
 
@@ -67,13 +70,30 @@ struct Bridge {
     changed: Rc<Notify>,
 }
 
+/// An accessory behind the door.
+struct Tenant {
+    face: AccessoryFace,
+    lamp: Lamp,
+}
+
+impl Tenant {
+    fn new(face: AccessoryFace) -> Self {
+        Self { lamp: Lamp::new(face.kind == AccessoryKind::Dimmer), face }
+    }
+}
+
+/// By which the accessory tells its changes.
+fn place_of(face: &AccessoryFace) -> usize {
+    face.place.0 as usize
+}
+
 /// See the module.
 pub(super) struct Hall {
     name: String,
     code: Option<String>,
-    plans: Vec<LampPlan>,
-    lamps: Vec<Lamp>,
-    addrs: Vec<LampAddr>,
+    /// The accessories, by their places.
+    tenants: BTreeMap<usize, Tenant>,
+    cards: Arc<Cards>,
     bridges: Vec<Bridge>,
     seats: BTreeMap<u64, Seat>,
     next_session: u64,
@@ -86,12 +106,12 @@ impl Hall {
     pub(super) fn new(
         name: String,
         code: Option<String>,
-        plans: Vec<LampPlan>,
+        faces: Vec<AccessoryFace>,
         mut state: State,
         draw: Draw,
     ) -> (Self, bool) {
         let before = state.clone();
-        let ids: Vec<&str> = plans.iter().map(|plan| plan.id.as_str()).collect();
+        let ids: Vec<&str> = faces.iter().map(|face| face.id.as_str()).collect();
         state.settle(&ids, draw);
         let bridges = state.bridges.iter().map(|bridge| Bridge {
             identity: bridge.identity(),
@@ -102,9 +122,8 @@ impl Hall {
         let mut hall = Self {
             name,
             code,
-            lamps: plans.iter().map(|plan| Lamp::new(plan.kind == AccessoryKind::Dimmer)).collect(),
-            plans,
-            addrs: Vec::new(),
+            tenants: faces.into_iter().map(|face| (place_of(&face), Tenant::new(face))).collect(),
+            cards: Arc::default(),
             bridges: bridges.collect(),
             seats: BTreeMap::new(),
             next_session: FIRST_SESSION,
@@ -117,8 +136,8 @@ impl Hall {
     }
 
     /// From now on accessories can be asked, and what changes is kept.
-    pub(super) fn open(&mut self, addrs: Vec<LampAddr>, keeper: Keeper) {
-        self.addrs = addrs;
+    pub(super) fn open(&mut self, cards: Arc<Cards>, keeper: Keeper) {
+        self.cards = cards;
         self.keeper = Some(keeper);
     }
 
@@ -158,8 +177,8 @@ impl Hall {
     }
 
     /// The accessory at this place.
-    pub(super) fn addr(&self, place: usize) -> Option<LampAddr> {
-        self.addrs.get(place).cloned()
+    pub(super) fn addr(&self, place: usize) -> Option<AccessoryAddr> {
+        self.cards.at(AccessoryId(u32::try_from(place).ok()?)).map(|card| card.addr.clone())
     }
 
     /// Keeps everything; the future tells how it went.
@@ -200,30 +219,57 @@ impl Hall {
             serial: self.state.bridges[bridge].device_id.clone(),
             firmware: env!("CARGO_PKG_VERSION").into(),
         };
-        let lamps = self.plans.iter().enumerate().filter_map(|(place, plan)| {
-            let known = self.state.places.get(&plan.id).filter(|known| known.bridge == bridge)?;
+        let lamps = self.tenants.iter().filter_map(|(place, Tenant { face, .. })| {
+            let known = self.state.places.get(&face.id).filter(|known| known.bridge == bridge)?;
             let label = Label {
-                name: plan.name.clone(),
-                model: known.model.clone().unwrap_or_else(|| plan.module_type.clone()),
-                serial: format!("{}-{}", plan.point.serial, plan.point.output),
+                name: face.name.clone(),
+                model: known.model.clone().unwrap_or_else(|| face.module_type.to_string()),
+                serial: format!("{}-{}", face.point.serial, face.point.output),
                 firmware: known.firmware.clone().unwrap_or_else(|| "0".into()),
             };
-            Some(Member::accessory(known.aid, place, plan.kind, &label))
+            Some(Member::accessory(known.aid, *place, face.kind, &label))
         });
         std::iter::once(Member::bridge(&own)).chain(lamps).collect()
     }
 
     /// What the bus reported of the modules: serial, type and version. True when something is to be kept.
     pub(super) fn note_modules(&mut self, modules: &[(String, Option<String>, Option<String>)]) -> bool {
-        for plan in &self.plans {
-            let serial = plan.point.serial.to_string();
+        for Tenant { face, .. } in self.tenants.values() {
+            let serial = face.point.serial.to_string();
             let Some((_, model, firmware)) = modules.iter().find(|(own, ..)| *own == serial) else {
                 continue;
             };
-            let Some(place) = self.state.places.get_mut(&plan.id) else { continue };
+            let Some(place) = self.state.places.get_mut(&face.id) else { continue };
             place.model = model.clone().or(place.model.take());
             place.firmware = firmware.clone().or(place.firmware.take());
         }
+        self.rebuild()
+    }
+}
+
+/// The accessories change while the door is open.
+impl Hall {
+    /// Gives those of a new list their numbers, which are told to nobody yet; returns the ids of those that would
+    /// need one more bridge.
+    pub(super) fn number(&mut self, faces: &[AccessoryFace]) -> Vec<String> {
+        let ids: Vec<&str> = faces.iter().map(|face| face.id.as_str()).collect();
+        self.state.settle_here(&ids).into_iter().map(str::to_owned).collect()
+    }
+
+    /// From now on the accessories are these. Sessions stay, and what is known of those that stay is kept. True when
+    /// controllers will see another database.
+    pub(super) fn rehouse(&mut self, faces: Vec<AccessoryFace>, cards: Arc<Cards>) -> bool {
+        let mut before = std::mem::take(&mut self.tenants);
+        let tenant = |face: AccessoryFace| {
+            let place = place_of(&face);
+            let tenant = match before.remove(&place) {
+                Some(Tenant { lamp, .. }) => Tenant { face, lamp },
+                None => Tenant::new(face),
+            };
+            (place, tenant)
+        };
+        self.tenants = faces.into_iter().map(tenant).collect();
+        self.cards = cards;
         self.rebuild()
     }
 }
@@ -282,6 +328,11 @@ impl Hall {
         self.seats.len()
     }
 
+    /// How many controllers are paired.
+    pub(super) fn pairing_count(&self) -> usize {
+        self.state.bridges.iter().map(|bridge| bridge.controllers.len()).sum()
+    }
+
     /// A session asks something.
     pub(super) fn used(&mut self, session: u64, now: Moment) {
         if let Some(seat) = self.seats.get_mut(&session) {
@@ -296,12 +347,12 @@ impl Hall {
 
     /// The changes a session is to be told now.
     pub(super) fn take_events(&mut self, session: u64, now: Moment) -> Vec<(Key, Value)> {
-        let (lamps, bridges) = (&self.lamps, &self.bridges);
+        let (tenants, bridges) = (&self.tenants, &self.bridges);
         let Some(seat) = self.seats.get_mut(&session) else { return Vec::new() };
         let database = &bridges[seat.bridge].database;
         seat.subscriptions.take(now, &|(aid, iid)| {
             let (member, own) = database.find(aid, iid)?;
-            lamps[member.place?].value(&own.source)
+            tenants.get(&member.place?)?.lamp.value(&own.source)
         })
     }
 }
@@ -371,11 +422,15 @@ impl Hall {
 
 /// What the accessories show.
 impl Hall {
+    fn lamp(&self, place: usize) -> Option<&Lamp> {
+        self.tenants.get(&place).map(|tenant| &tenant.lamp)
+    }
+
     /// An accessory shows this now.
     pub(super) fn told(&mut self, place: usize, state: &AccessoryState, now: Moment) {
-        let (Some(lamp), Some(plan)) = (self.lamps.get_mut(place), self.plans.get(place)) else { return };
+        let Some(Tenant { face, lamp }) = self.tenants.get_mut(&place) else { return };
         let is_back = lamp.told(state, now);
-        let Some(known) = self.state.places.get(&plan.id) else { return };
+        let Some(known) = self.state.places.get(&face.id) else { return };
         let database = &self.bridges[known.bridge].database;
         let keys: Vec<Key> = database
             .members()
@@ -395,38 +450,37 @@ impl Hall {
 
     /// The value of a characteristic that changes, or why it cannot be told.
     pub(super) fn value(&self, place: usize, source: &Source, now: Moment) -> Result<Value, Status> {
-        let lamp = self.lamps.get(place).ok_or(Status::Missing)?;
+        let lamp = self.lamp(place).ok_or(Status::Missing)?;
         lamp.value(source).filter(|_| !lamp.is_lost(now)).ok_or(Status::Unreachable)
     }
 
     /// The last value of a characteristic that changes.
     pub(super) fn last_value(&self, place: usize, source: &Source) -> Option<Value> {
-        self.lamps.get(place)?.value(source)
+        self.lamp(place)?.value(source)
     }
 
     /// Whether an accessory has not answered for too long.
     pub(super) fn is_lost(&self, place: usize, now: Moment) -> bool {
-        self.lamps.get(place).is_none_or(|lamp| lamp.is_lost(now))
+        self.lamp(place).is_none_or(|lamp| lamp.is_lost(now))
     }
 
     /// Those of these accessories whose first read is worth a short wait.
     pub(super) fn unknown(&self, places: &[usize], now: Moment) -> Vec<usize> {
-        let waits = |place: &&usize| {
-            self.lamps.get(**place).is_some_and(|lamp| lamp.is_unknown() && !lamp.is_lost(now))
-        };
+        let waits =
+            |place: &&usize| self.lamp(**place).is_some_and(|lamp| lamp.is_unknown() && !lamp.is_lost(now));
         places.iter().filter(waits).copied().collect()
     }
 
     /// Which of these accessories are to be asked behind the answer, and how.
     pub(super) fn behind(&mut self, places: &[usize], now: Moment) -> Vec<(usize, Behind)> {
-        let lamps = &mut self.lamps;
-        let ask = |place: &usize| Some((*place, lamps.get_mut(*place)?.ask(now)?));
+        let tenants = &mut self.tenants;
+        let ask = |place: &usize| Some((*place, tenants.get_mut(place)?.lamp.ask(now)?));
         places.iter().filter_map(ask).collect()
     }
 
     /// The accessories that stopped answering.
     pub(super) fn silent(&self) -> Vec<usize> {
-        self.lamps.iter().enumerate().filter(|(_, lamp)| lamp.is_silent()).map(|(place, _)| place).collect()
+        self.tenants.iter().filter(|(_, one)| one.lamp.is_silent()).map(|(place, _)| *place).collect()
     }
 
     /// What came of a look at an accessory.
@@ -436,7 +490,7 @@ impl Hall {
         outcome: &Result<AccessoryState, crate::policy::BusError>,
         asked: Moment,
     ) {
-        if let Some(lamp) = self.lamps.get_mut(place) {
+        if let Some(Tenant { lamp, .. }) = self.tenants.get_mut(&place) {
             lamp.looked(outcome, asked);
         }
     }

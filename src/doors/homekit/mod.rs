@@ -10,6 +10,7 @@
 //! | `tlv`, `srp`, `keys`, `setup`, `verify`, `pairings`, `record` | the protocol of trust: bytes in, bytes out |
 //! | `http`, `batch`, `status`, `model`, `events`, `code` | the protocol of accessories, also pure |
 //! | `lamp`, `hall` | what is remembered of an accessory; what all sessions share |
+//! | `shown` | who is paired, and the setup code as a drawing, for the owner |
 //! | `store`, `vault` | what outlives a restart, and the file it is in |
 //! | `routes`, `session` | a request to its answer; a connection |
 //! | `hub`, `announce`, `server` | facts in; the record in multicast DNS; sockets, start and end |
@@ -32,6 +33,7 @@ mod routes;
 mod server;
 mod session;
 mod setup;
+mod shown;
 mod srp;
 mod status;
 mod store;
@@ -46,18 +48,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use actix::Addr;
+use crate::doors::AccessoryFace;
 
-use crate::actors::accessory::Accessory;
-use crate::conbus::Point;
-use crate::policy::AccessoryKind;
-
-pub use hub::Hub;
+pub use hub::{Hub, ShowPairing};
 pub use offline::{pairings, reset};
 pub use server::{Door, LookAtModules};
-
-/// Where an accessory is asked.
-pub type LampAddr = Addr<Accessory>;
 
 /// What the door is built from.
 #[derive(Clone, Debug)]
@@ -74,23 +69,8 @@ pub struct HomeKitPlan {
     pub advertise: Option<IpAddr>,
     /// The file of its pairings and numbers.
     pub store: PathBuf,
-    /// The accessories, each at the place of its [`AccessoryId`](crate::actors::events::AccessoryId).
-    pub lamps: Vec<LampPlan>,
-}
-
-/// An accessory as the door shows it.
-#[derive(Clone, Debug)]
-pub struct LampPlan {
-    /// Its configured id, by which it keeps its number for ever.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// What it is.
-    pub kind: AccessoryKind,
-    /// Its output.
-    pub point: Point,
-    /// The type of its module by the config.
-    pub module_type: String,
+    /// The accessories it begins with.
+    pub faces: Vec<AccessoryFace>,
 }
 
 /// A setup code. It is never printed by `Debug`.

@@ -172,7 +172,7 @@ pub(super) struct Unit {
 pub(super) struct Member {
     /// Its number.
     pub(super) aid: u64,
-    /// Its place in the config; none of the bridge itself.
+    /// By which it tells its changes; none of the bridge itself.
     pub(super) place: Option<usize>,
     units: Vec<Unit>,
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -22,8 +23,9 @@ use super::routes::look;
 use super::session;
 use super::store::State;
 use super::vault::{FileVault, Keeper, Vault};
-use super::{HomeKitPlan, LampAddr, OpenError};
+use super::{HomeKitPlan, OpenError};
 use crate::actors::now;
+use crate::doors::{AccessoryFace, Roll};
 
 /// How often silent accessories are looked after while somebody is connected, and modules while nobody is.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -33,6 +35,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// After an accept that failed, usually for want of open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// After a file that could not be written, usually for want of room on the disk.
+const KEEP_AGAIN: Duration = Duration::from_secs(10);
 
 /// Probes of a peer that may be gone without a word.
 const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
@@ -77,7 +82,7 @@ impl Door {
             None => State::new(system_draw),
         };
         let code = plan.code.map(|code| code.0);
-        let (hall, changed) = Hall::new(plan.name, code, plan.lamps, state, system_draw);
+        let (hall, changed) = Hall::new(plan.name, code, plan.faces, state, system_draw);
         if changed || is_new {
             // Before anybody is told a number, it is kept.
             super::vault::replace(&plan.store, &hall.encoded())
@@ -109,10 +114,11 @@ impl Door {
         setup_text(&self.hall.borrow())
     }
 
-    /// Lets controllers in: `addrs` in the order of the accessories of the plan.
-    pub fn serve(&mut self, addrs: Vec<LampAddr>, modules: LookAtModules) {
+    /// Lets controllers in. From now on the accessories are those of `roll`.
+    pub fn serve(&mut self, mut roll: Roll, modules: LookAtModules) {
         let keeper = Keeper::new(Box::new(FileVault(self.vault.0.clone())));
-        self.hall.borrow_mut().open(addrs, keeper);
+        let cards = Arc::clone(&roll.borrow_and_update());
+        self.hall.borrow_mut().open(cards, keeper);
         self.announcer = Announcer::new(self.scope.clone()).map(Rc::new);
         for (bridge, listener) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
             let name = self.hall.borrow().bridge_name(bridge);
@@ -123,6 +129,7 @@ impl Door {
             }
             self.tasks.push(tokio::task::spawn_local(accept(listener, self.hall.clone(), bridge)));
         }
+        self.tasks.push(tokio::task::spawn_local(follow(roll, self.hall.clone())));
         self.tasks.push(tokio::task::spawn_local(upkeep(self.hall.clone(), modules)));
     }
 
@@ -191,6 +198,29 @@ async fn accept(listener: TcpListener, hall: Rc<RefCell<Hall>>, bridge: usize) {
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     SockRef::from(stream).set_tcp_keepalive(&KEEP_ALIVE)
+}
+
+/// Takes every new list of the accessories. Before anybody is told a number, it is kept.
+async fn follow(mut roll: Roll, hall: Rc<RefCell<Hall>>) {
+    while roll.changed().await.is_ok() {
+        let cards = Arc::clone(&roll.borrow_and_update());
+        let faces: Vec<AccessoryFace> = cards.faces().cloned().collect();
+        for id in hall.borrow_mut().number(&faces) {
+            warn!(target: "homekit", "one more bridge is needed, restart to open it id={id}");
+        }
+        loop {
+            let kept = hall.borrow().keep();
+            let Err(error) = kept.await else { break };
+            warn!(target: "homekit", "cannot keep the numbers, new accessories have to wait: {error}");
+            tokio::time::sleep(KEEP_AGAIN).await;
+        }
+        if hall.borrow_mut().rehouse(faces, cards) {
+            let kept = hall.borrow().keep();
+            if let Err(error) = kept.await {
+                warn!(target: "homekit", "cannot keep the number of the database: {error}");
+            }
+        }
+    }
 }
 
 /// What is done now and then: silent accessories are looked after, and modules asked who they are.

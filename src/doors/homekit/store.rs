@@ -155,8 +155,15 @@ impl State {
 
     /// Gives every configured accessory its bridge and number; those that have them keep them.
     pub(super) fn settle(&mut self, configured: &[&str], draw: Draw) {
+        while !self.settle_here(configured).is_empty() {
+            self.bridges.push(BridgeState::new(draw));
+        }
+    }
+
+    /// The same with the bridges there are; returns those that they have no room for.
+    pub(super) fn settle_here<'a>(&mut self, configured: &[&'a str]) -> Vec<&'a str> {
         let mut members = vec![0; self.bridges.len()];
-        let mut homeless = Vec::new();
+        let (mut homeless, mut left) = (Vec::new(), Vec::new());
         for id in configured {
             match self.places.get(*id) {
                 Some(place) if members[place.bridge] < MEMBERS_MAX => members[place.bridge] += 1,
@@ -164,16 +171,16 @@ impl State {
             }
         }
         for id in homeless {
-            let bridge = members.iter().position(|count| *count < MEMBERS_MAX).unwrap_or_else(|| {
-                self.bridges.push(BridgeState::new(draw));
-                members.push(0);
-                members.len() - 1
-            });
+            let Some(bridge) = members.iter().position(|count| *count < MEMBERS_MAX) else {
+                left.push(id);
+                continue;
+            };
             members[bridge] += 1;
             let place = Place { bridge, aid: self.next_aid, model: None, firmware: None };
             self.next_aid += 1;
             self.places.insert(id.to_owned(), place);
         }
+        left
     }
 }
 

@@ -14,10 +14,11 @@ use tokio::sync::{broadcast, watch};
 
 use super::hub::News;
 use super::json::{self, AccessoryObject, LinkObject, LostObject, TelegramObject};
-use super::routes::{Site, Stage};
+use super::routes::{Site, Stage, listed, states};
 use crate::actors::events::TelegramSeen;
 use crate::actors::now;
 use crate::conbus::describe_telegram;
+use crate::doors::Roll;
 
 /// What is said when nothing happens: it shows both ends that the connection lives.
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
@@ -28,6 +29,7 @@ pub(super) struct Follower {
     news: broadcast::Receiver<News>,
     telegrams: Option<broadcast::Receiver<Arc<TelegramSeen>>>,
     stage: watch::Receiver<Stage>,
+    roll: Roll,
     /// Everything is to be told (again).
     opening: bool,
 }
@@ -38,6 +40,7 @@ impl Follower {
             news: site.feed.news(),
             telegrams: with_telegrams.then(|| site.feed.telegrams()),
             stage: site.stage.clone(),
+            roll: site.house.roll.clone(),
             opening: true,
             site,
         }
@@ -58,6 +61,8 @@ impl Follower {
         tokio::select! {
             biased;
             _ = self.stage.changed() => None,
+            // An error says that there will be no other list.
+            Ok(()) = self.roll.changed() => self.everything().await,
             heard = self.news.recv() => match heard {
                 Ok(news) => Some(self.words_of(news)),
                 Err(RecvError::Lagged(missed)) => {
@@ -77,9 +82,10 @@ impl Follower {
     }
 
     /// The list of the accessories and the state of the links. Changes that come meanwhile are told behind it.
-    async fn everything(&self) -> Option<Bytes> {
-        let states = self.site.states().await.ok()?;
-        let mut words = Vec::from(json::event("accessories", &self.site.list(&states)));
+    async fn everything(&mut self) -> Option<Bytes> {
+        let cards = Arc::clone(&self.roll.borrow_and_update());
+        let states = states(&cards).await.ok()?;
+        let mut words = Vec::from(json::event("accessories", &listed(&cards, &states)));
         for (gateway, state) in self.site.feed.links() {
             words.extend_from_slice(&self.words_of(News::Link(gateway, state)));
         }
@@ -89,11 +95,10 @@ impl Follower {
     fn words_of(&self, news: News) -> Bytes {
         match news {
             News::Accessory(id, state) => self
-                .site
-                .house
-                .accessories
-                .get(id.0 as usize)
-                .map(|card| json::event("accessory", &AccessoryObject::new(card.face(), &state, now()))),
+                .roll
+                .borrow()
+                .at(id)
+                .map(|card| json::event("accessory", &AccessoryObject::new(&card.face, &state, now()))),
             News::Link(gateway, state) => self
                 .site
                 .gateway_name(gateway)

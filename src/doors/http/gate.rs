@@ -15,6 +15,17 @@ use super::translate::Fault;
 /// The path that answers whoever asks: it tells nothing but that the daemon runs.
 pub(super) const ALIVE: &str = "/livez";
 
+/// Where the page is.
+pub(super) const PAGE: &str = "/";
+
+/// Under it are the page's own files, which are the same in every house.
+pub(super) const PAGE_FILES: &str = "/page/";
+
+/// Whether a path is answered without a token: it tells nothing of the house.
+fn is_open(path: &str) -> bool {
+    path == ALIVE || path == PAGE || path.starts_with(PAGE_FILES)
+}
+
 /// What is checked of every request before it is looked at.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -46,7 +57,7 @@ impl Gate {
         if self.checks_names {
             check_names(uri, headers)?;
         }
-        if uri.path() != ALIVE {
+        if !is_open(uri.path()) {
             self.check_token(headers)?;
         }
         if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
@@ -199,7 +210,13 @@ mod tests {
         let host = ("host", "home.example");
         assert_eq!(ask(&gate, "GET /api/status", &[host]), Err(Denied::NoToken));
         assert_eq!(ask(&gate, "GET /readyz", &[host]), Err(Denied::NoToken));
-        assert_eq!(ask(&gate, "GET /livez", &[host]), Ok(()));
+        for open in ["/livez", "/", "/page/page.css"] {
+            assert_eq!(ask(&gate, &format!("GET {open}"), &[host]), Ok(()), "{open}");
+        }
+        for closed in ["/page", "//", "/api/homekit", "/page/../api/status/x", "/api/page/"] {
+            let denied = ask(&gate, &format!("GET {closed}"), &[host]);
+            assert_eq!(denied.is_ok(), closed.starts_with("/page/"), "{closed}: {denied:?}");
+        }
         for right in ["Bearer secret", "bearer  secret "] {
             assert_eq!(ask(&gate, "GET /api/events", &[host, ("authorization", right)]), Ok(()), "{right}");
         }

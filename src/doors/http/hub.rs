@@ -10,9 +10,10 @@ use actix::{Actor, ActorContext, Context, Handler};
 use tokio::sync::{broadcast, watch};
 
 use crate::actors::events::{
-    AccessoryChanged, AccessoryId, Drain, LinkChanged, LinkState, Observe, TelegramSeen,
+    AccessoryChanged, AccessoryId, Drain, LinkChanged, LinkState, Measure, Observe, TelegramSeen,
 };
 use crate::policy::BusError;
+use crate::policy::figures::{Sheet, names};
 use crate::policy::switch::AccessoryState;
 
 /// A storm's 200 telegrams between two turns, and headroom; each accessory has a place of its own besides.
@@ -129,6 +130,16 @@ impl Handler<Observe> for Hub {
             "link_changes_total": self.link_changes,
             "telegrams_seen_total": self.telegrams_seen,
         }))
+    }
+}
+
+impl Handler<Measure> for Hub {
+    type Result = Result<Sheet, BusError>;
+
+    fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
+        let mut sheet = Sheet::default();
+        sheet.level(&names::HTTP_STREAMS, &[], self.news.receiver_count() as f64);
+        Ok(sheet)
     }
 }
 

@@ -5,19 +5,10 @@ use serde::Serialize;
 
 use super::translate::Fault;
 use crate::actors::events::{Direction, LinkState};
-use crate::conbus::{Description, OutputIndex, Percent, Point, SerialNumber};
+use crate::conbus::{Description, OutputIndex, Percent, SerialNumber};
+use crate::doors::AccessoryFace;
 use crate::policy::switch::AccessoryState;
 use crate::policy::{AccessoryKind, Freshness, Moment, Origin};
-
-/// What of an accessory never changes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Face<'a> {
-    pub id: &'a str,
-    pub name: &'a str,
-    pub room: &'a str,
-    pub kind: AccessoryKind,
-    pub point: Point,
-}
 
 /// An accessory as clients see it.
 #[derive(Serialize)]
@@ -37,11 +28,11 @@ pub(super) struct AccessoryObject<'a> {
 
 impl<'a> AccessoryObject<'a> {
     /// This accessory in this state; its age counts until `now`.
-    pub(super) fn new(face: Face<'a>, state: &AccessoryState, now: Moment) -> Self {
+    pub(super) fn new(face: &'a AccessoryFace, state: &AccessoryState, now: Moment) -> Self {
         Self {
-            id: face.id,
-            name: face.name,
-            room: face.room,
+            id: &face.id,
+            name: &face.name,
+            room: &face.room,
             kind: face.kind,
             module: face.point.serial,
             output: face.point.output,
@@ -114,12 +105,20 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::conbus::{Telegram, describe_telegram};
+    use crate::actors::events::AccessoryId;
+    use crate::conbus::{ModuleType, Point, Telegram, describe_telegram};
     use crate::policy::BusError;
 
-    fn face(kind: AccessoryKind) -> Face<'static> {
-        let point = Point { serial: "0012345004".parse().unwrap(), output: OutputIndex::new(1).unwrap() };
-        Face { id: "lamp", name: "Lampe \"Süd\"", room: "Salon", kind, point }
+    fn face(kind: AccessoryKind) -> AccessoryFace {
+        AccessoryFace {
+            place: AccessoryId(0),
+            id: "lamp".into(),
+            name: "Lampe \"Süd\"".into(),
+            room: "Salon".into(),
+            kind,
+            point: Point { serial: "0012345004".parse().unwrap(), output: OutputIndex::new(1).unwrap() },
+            module_type: ModuleType::XP33LED,
+        }
     }
 
     fn text(bytes: &Bytes) -> &str {
@@ -137,7 +136,7 @@ mod tests {
     #[test]
     fn a_dimmer_has_all_its_fields() {
         let now = Moment::after_start(Duration::from_micros(1_234_999));
-        let object = bytes(&AccessoryObject::new(face(AccessoryKind::Dimmer), &SEEN, now));
+        let object = bytes(&AccessoryObject::new(&face(AccessoryKind::Dimmer), &SEEN, now));
         assert_eq!(
             text(&object),
             r#"{"id":"lamp","name":"Lampe \"Süd\"","room":"Salon","kind":"dimmer","module":"0012345004","output":1,"#
@@ -148,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_null_and_a_light_has_no_brightness() {
-        let light = bytes(&AccessoryObject::new(face(AccessoryKind::Light), &SEEN, Moment::START));
+        let light = bytes(&AccessoryObject::new(&face(AccessoryKind::Light), &SEEN, Moment::START));
         assert!(text(&light).contains(r#""on":true,"brightness":null,"freshness":"fresh","age_ms":0"#));
         let unknown = AccessoryState {
             on: None,
@@ -157,7 +156,7 @@ mod tests {
             observed_at: None,
             origin: None,
         };
-        let object = bytes(&AccessoryObject::new(face(AccessoryKind::Dimmer), &unknown, Moment::START));
+        let object = bytes(&AccessoryObject::new(&face(AccessoryKind::Dimmer), &unknown, Moment::START));
         let end = r#""on":null,"brightness":null,"freshness":"unknown","age_ms":null,"origin":null}"#;
         assert!(text(&object).ends_with(end), "{}", text(&object));
     }

@@ -1,25 +1,32 @@
-//! The HTTP door: a JSON API, server-sent events, liveness and readiness.
+//! The HTTP door: a JSON API, server-sent events, liveness and readiness, and a page for people.
 //!
 //! Owns its socket, its clients and the words of its contract. It knows accessories and asks them; it knows
 //! nothing of datapoints, and whatever an actor tells of itself it passes on as it is.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `translate`, `json`, `status`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
-//! | `routes`, `events` | ask the accessories and word the answers |
+//! | `translate`, `json`, `status`, `metrics`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
+//! | `vitals` | what the kernel tells of the process |
+//! | `routes`, `events`, `figures` | ask the accessories and word the answers |
+//! | `page`, `beside` | the page and its files; what it shows and does beside accessories |
 //! | `hub` | the actor that hears the facts and fans them out |
 //! | `server`, `wire` | sockets, connections, the end |
 
+mod beside;
 mod crowd;
 mod events;
+mod figures;
 mod gate;
 mod hub;
 mod json;
+mod metrics;
+mod page;
 mod pulse;
 mod routes;
 mod server;
 mod status;
 mod translate;
+mod vitals;
 mod wire;
 
 use std::fmt;
@@ -32,12 +39,13 @@ use actix::{Actor, Addr, Handler};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::actors::accessory::Accessory;
 use crate::actors::ask;
-use crate::actors::events::Observe;
-use crate::conbus::Point;
-use crate::policy::{AccessoryKind, BusError};
+use crate::actors::events::{Measure, Observe};
+use crate::doors::Roll;
+use crate::policy::BusError;
+use crate::policy::figures::Sheet;
 
+pub use beside::{Beside, Deed, Key, Panel, Press};
 pub use hub::{Feed, Hub, hub};
 pub use server::{Door, serve};
 
@@ -110,22 +118,6 @@ impl Default for Limits {
     }
 }
 
-/// An accessory as the door shows it.
-pub struct AccessoryCard {
-    /// Its configured id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Where it is.
-    pub room: String,
-    /// What it is.
-    pub kind: AccessoryKind,
-    /// Its output.
-    pub point: Point,
-    /// Whom to ask.
-    pub addr: Addr<Accessory>,
-}
-
 /// A gateway as the door shows it.
 pub struct GatewayCard {
     /// Its configured id.
@@ -140,8 +132,8 @@ pub struct GatewayCard {
 
 /// Everything behind the door.
 pub struct House {
-    /// Each at the place of its [`AccessoryId`](crate::actors::events::AccessoryId).
-    pub accessories: Vec<AccessoryCard>,
+    /// The accessories, as they are now.
+    pub roll: Roll,
     /// Each at the place of its [`GatewayId`](crate::policy::GatewayId).
     pub gateways: Vec<GatewayCard>,
     /// The cache.
@@ -152,6 +144,10 @@ pub struct House {
     pub hub: Observed,
     /// The keeper, when state is kept.
     pub keeper: Option<Observed>,
+    /// Everybody who counts and measures, but the accessories.
+    pub measured: Vec<Measured>,
+    /// What the page shows and does beside accessories.
+    pub beside: Beside,
 }
 
 /// An actor of which the door knows only that it can be observed. Made from its address.
@@ -161,6 +157,13 @@ pub struct Observed(Look);
 type Look = Arc<dyn Fn(Duration) -> BoxFuture<'static, Result<Value, BusError>> + Send + Sync>;
 
 impl Observed {
+    /// Something that is looked at in another way.
+    pub fn new(
+        look: impl Fn(Duration) -> BoxFuture<'static, Result<Value, BusError>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(look))
+    }
+
     /// A picture of its state, if it gives one in this time.
     fn look(&self, within: Duration) -> BoxFuture<'static, Result<Value, BusError>> {
         (self.0)(within)
@@ -174,5 +177,28 @@ where
 {
     fn from(addr: Addr<A>) -> Self {
         Self(Arc::new(move |within| Box::pin(ask(&addr, Observe, within))))
+    }
+}
+
+/// An actor of which the door knows only that it counts and measures. Made from its address.
+#[derive(Clone)]
+pub struct Measured(Take);
+
+type Take = Arc<dyn Fn(Duration) -> BoxFuture<'static, Result<Sheet, BusError>> + Send + Sync>;
+
+impl Measured {
+    /// What it counted and measured, if it tells in this time.
+    fn take(&self, within: Duration) -> BoxFuture<'static, Result<Sheet, BusError>> {
+        (self.0)(within)
+    }
+}
+
+impl<A> From<Addr<A>> for Measured
+where
+    A: Actor + Handler<Measure>,
+    A::Context: ToEnvelope<A, Measure>,
+{
+    fn from(addr: Addr<A>) -> Self {
+        Self(Arc::new(move |within| Box::pin(ask(&addr, Measure, within))))
     }
 }

@@ -1,6 +1,5 @@
 //! Which path is answered how: asks the accessories and words what they say.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,14 +17,16 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::events::Follower;
+use super::figures::figures;
 use super::gate::ALIVE;
 use super::hub::Feed;
-use super::json::{self, AccessoryObject, Face};
+use super::json::{self, AccessoryObject};
 use super::status::{self, Picture};
 use super::translate::{self, Fault};
-use super::{AccessoryCard, House, Limits};
-use crate::actors::events::{GetState, SetTarget};
+use super::{House, Limits, beside, page};
+use crate::actors::events::{GetState, Observe, SetTarget};
 use crate::actors::{ask, now};
+use crate::doors::{AccessoryCard, Cards};
 use crate::policy::store::Want;
 use crate::policy::switch::{AccessoryState, Until};
 use crate::policy::{BusError, Freshness};
@@ -40,7 +41,7 @@ const READ_WITHIN: Duration = Duration::from_millis(3050);
 const WRITE_WITHIN: Duration = Duration::from_millis(4990);
 
 /// An actor that tells nothing of itself for this long is busy.
-const OBSERVE_WITHIN: Duration = Duration::from_millis(200);
+pub(super) const OBSERVE_WITHIN: Duration = Duration::from_millis(200);
 
 /// The largest wish.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -101,55 +102,53 @@ impl Tally {
 pub(super) struct Site {
     pub name: String,
     pub house: House,
-    pub places: HashMap<String, usize>,
     pub feed: Feed,
     pub stage: watch::Receiver<Stage>,
     pub limits: Limits,
     pub tally: Tally,
 }
 
-impl AccessoryCard {
-    pub(super) fn face(&self) -> Face<'_> {
-        Face { id: &self.id, name: &self.name, room: &self.room, kind: self.kind, point: self.point }
-    }
-}
-
 impl Site {
-    fn card(&self, id: &str) -> Result<&AccessoryCard, Fault> {
-        let place = self.places.get(id).ok_or_else(|| Fault::unknown_accessory(id))?;
-        Ok(&self.house.accessories[*place])
+    /// The accessories as they are now.
+    pub(super) fn cards(&self) -> Arc<Cards> {
+        Arc::clone(&self.house.roll.borrow())
+    }
+
+    fn card(&self, id: &str) -> Result<AccessoryCard, Fault> {
+        self.house.roll.borrow().named(id).cloned().ok_or_else(|| Fault::unknown_accessory(id))
     }
 
     pub(super) fn gateway_name(&self, gateway: usize) -> Option<&str> {
         self.house.gateways.get(gateway).map(|gateway| gateway.id.as_str())
     }
-
-    /// What every accessory shows now. One that does not answer shows nothing: the list never waits for it.
-    pub(super) async fn states(&self) -> Result<Vec<AccessoryState>, BusError> {
-        const SILENT: AccessoryState = AccessoryState {
-            on: None,
-            brightness: None,
-            freshness: Freshness::Unknown,
-            observed_at: None,
-            origin: None,
-        };
-        let cards = &self.house.accessories;
-        let answers = cards.iter().map(|card| ask(&card.addr, GetState { max_age: Want::Any }, LIST_WITHIN));
-        let shown = |answer| match answer {
-            Err(BusError::Stopping) => Err(BusError::Stopping),
-            answer => Ok(answer.unwrap_or(SILENT)),
-        };
-        join_all(answers).await.into_iter().map(shown).collect()
-    }
-
-    pub(super) fn list<'a>(&'a self, states: &[AccessoryState]) -> Vec<AccessoryObject<'a>> {
-        let now = now();
-        let pairs = self.house.accessories.iter().zip(states);
-        pairs.map(|(card, state)| AccessoryObject::new(card.face(), state, now)).collect()
-    }
 }
 
-type Shared = State<Arc<Site>>;
+/// What every accessory shows now. One that does not answer shows nothing: the list never waits for it.
+pub(super) async fn states(cards: &Cards) -> Result<Vec<AccessoryState>, BusError> {
+    const SILENT: AccessoryState = AccessoryState {
+        on: None,
+        brightness: None,
+        freshness: Freshness::Unknown,
+        observed_at: None,
+        origin: None,
+    };
+    let answers =
+        cards.all().iter().map(|card| ask(&card.addr, GetState { max_age: Want::Any }, LIST_WITHIN));
+    let shown = |answer| match answer {
+        Err(BusError::Stopping) => Err(BusError::Stopping),
+        answer => Ok(answer.unwrap_or(SILENT)),
+    };
+    join_all(answers).await.into_iter().map(shown).collect()
+}
+
+/// The list of these accessories in these states.
+pub(super) fn listed<'a>(cards: &'a Cards, states: &[AccessoryState]) -> Vec<AccessoryObject<'a>> {
+    let now = now();
+    let pairs = cards.faces().zip(states);
+    pairs.map(|(face, state)| AccessoryObject::new(face, state, now)).collect()
+}
+
+pub(super) type Shared = State<Arc<Site>>;
 
 /// Every path of the contract.
 pub(super) fn router(site: Arc<Site>) -> Router {
@@ -161,6 +160,9 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/api/events", get(follow))
         .route(ALIVE, get(async || text(StatusCode::OK, "alive\n".into())))
         .route("/readyz", get(ready))
+        .route("/metrics", get(figures))
+        .merge(page::routes())
+        .merge(beside::routes())
         .fallback(async |uri: Uri| Fault::unknown_path(uri.path()))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             Fault::wrong_method(method.as_str(), uri.path())
@@ -169,8 +171,9 @@ pub(super) fn router(site: Arc<Site>) -> Router {
 }
 
 async fn list(State(site): Shared) -> Result<Response, Fault> {
-    let states = site.states().await?;
-    Ok(good(json::bytes(&site.list(&states))))
+    let cards = site.cards();
+    let states = states(&cards).await?;
+    Ok(good(json::bytes(&listed(&cards, &states))))
 }
 
 async fn one(
@@ -182,7 +185,7 @@ async fn one(
     let card = site.card(&known(id)?)?;
     let max_age = translate::want(uri.query(), asked_at)?;
     let state = ask(&card.addr, GetState { max_age }, READ_WITHIN).await?;
-    Ok(good(json::bytes(&AccessoryObject::new(card.face(), &state, now()))))
+    Ok(good(json::bytes(&AccessoryObject::new(&card.face, &state, now()))))
 }
 
 async fn set(
@@ -193,10 +196,10 @@ async fn set(
 ) -> Result<Response, Fault> {
     let body = read(&headers, body, site.limits.body_within).await?;
     let card = site.card(&known(id)?)?;
-    let target = translate::target(&body, &card.id, card.kind)?;
+    let target = translate::target(&body, &card.face.id, card.face.kind)?;
     let wish = SetTarget { target, until: Until::Confirmed, client: CLIENT };
     let state = ask(&card.addr, wish, WRITE_WITHIN).await?;
-    Ok(good(json::bytes(&AccessoryObject::new(card.face(), &state, now()))))
+    Ok(good(json::bytes(&AccessoryObject::new(&card.face, &state, now()))))
 }
 
 /// A path that is no text names no accessory.
@@ -204,7 +207,7 @@ fn known(id: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
     id.map(|Path(id)| id).map_err(|_| Fault::unknown_accessory("\u{fffd}"))
 }
 
-async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Vec<u8>, Fault> {
+pub(super) async fn read(headers: &HeaderMap, body: Body, within: Duration) -> Result<Vec<u8>, Fault> {
     let told =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let too_large = || {
@@ -242,8 +245,8 @@ async fn modules(State(site): Shared) -> Result<Response, Fault> {
         BusError::TimedOut => BusError::Busy,
         other => other,
     })?;
-    let faces: Vec<Face<'_>> = site.house.accessories.iter().map(AccessoryCard::face).collect();
-    Ok(good(json::bytes(&status::modules(poller, &faces))))
+    let cards = site.cards();
+    Ok(good(json::bytes(&status::modules(poller, &cards.faces()))))
 }
 
 async fn overview(State(site): Shared) -> Response {
@@ -252,8 +255,8 @@ async fn overview(State(site): Shared) -> Response {
         .gateways
         .iter()
         .map(|gateway| join(gateway.connection.look(OBSERVE_WITHIN), gateway.listener.look(OBSERVE_WITHIN)));
-    let accessories =
-        house.accessories.iter().map(|card| ask(&card.addr, crate::actors::events::Observe, OBSERVE_WITHIN));
+    let cards = site.cards();
+    let accessories = cards.all().iter().map(|card| ask(&card.addr, Observe, OBSERVE_WITHIN));
     let singles = [&house.cache, &house.poller, &house.hub].into_iter().chain(&house.keeper);
     let singles = join_all(singles.map(|actor| actor.look(OBSERVE_WITHIN)));
     let (gateways, (accessories, singles)) =
@@ -267,8 +270,8 @@ async fn overview(State(site): Shared) -> Response {
         note(format!("connection/{}", card.id), connection);
         note(format!("listener/{}", card.id), listener);
     }
-    for (card, picture) in house.accessories.iter().zip(&accessories) {
-        note(format!("accessory/{}", card.id), picture);
+    for (face, picture) in cards.faces().zip(&accessories) {
+        note(format!("accessory/{}", face.id), picture);
     }
     let links = site.feed.links();
     let gateways =
@@ -283,6 +286,7 @@ async fn overview(State(site): Shared) -> Response {
     let state = single();
     good(json::bytes(&json!({
         "name": site.name,
+        "version": env!("CARGO_PKG_VERSION"),
         "gateways": gateways,
         "cache": cache,
         "poller": poller,
@@ -312,7 +316,7 @@ async fn ready(State(site): Shared) -> Response {
     text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, report)
 }
 
-fn good(json: Bytes) -> Response {
+pub(super) fn good(json: Bytes) -> Response {
     reply(StatusCode::OK, "application/json", json.into())
 }
 
@@ -320,7 +324,7 @@ fn text(status: StatusCode, lines: String) -> Response {
     reply(status, "text/plain; charset=utf-8", lines.into())
 }
 
-fn reply(status: StatusCode, content_type: &'static str, body: Body) -> Response {
+pub(super) fn reply(status: StatusCode, content_type: &'static str, body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();

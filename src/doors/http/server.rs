@@ -57,10 +57,8 @@ pub struct Door {
 /// Opens the door on this thread, behind a socket that listens already.
 pub fn serve(plan: HttpPlan, listener: TcpListener, house: House, feed: Feed) -> Door {
     let (stage, heard) = watch::channel(Stage::Open);
-    let places = house.accessories.iter().enumerate().map(|(place, card)| (card.id.clone(), place)).collect();
     let limits = plan.limits;
-    let site =
-        Site { name: plan.name, house, places, feed, stage: heard.clone(), limits, tally: Tally::default() };
+    let site = Site { name: plan.name, house, feed, stage: heard.clone(), limits, tally: Tally::default() };
     let site = Arc::new(site);
     let keeper = Rc::new(Keeper {
         gate: Gate::new(plan.listen, plan.token),

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::json::Face;
 use crate::actors::events::LinkState;
+use crate::doors::AccessoryFace;
 use crate::policy::BusError;
 
 /// What an actor told of itself, if it did in time.
@@ -64,13 +64,19 @@ pub(super) fn gateway(
 }
 
 /// The modules of the poller's picture, each with the ids of the accessories on it.
-pub(super) fn modules(mut poller: Value, faces: &[Face<'_>]) -> Value {
+pub(super) fn modules<'a>(
+    mut poller: Value,
+    faces: &(impl Iterator<Item = &'a AccessoryFace> + Clone),
+) -> Value {
     let mut modules = poller.get_mut("modules").map(Value::take).unwrap_or_default();
     let Some(list) = modules.as_array_mut() else { return json!([]) };
     for module in list {
         let serial = module["serial"].as_str().unwrap_or_default();
-        let accessories: Vec<&str> =
-            faces.iter().filter(|face| face.point.serial.to_string() == serial).map(|face| face.id).collect();
+        let accessories: Vec<&str> = faces
+            .clone()
+            .filter(|face| face.point.serial.to_string() == serial)
+            .map(|face| face.id.as_str())
+            .collect();
         module["accessories"] = accessories.into();
     }
     modules
@@ -107,7 +113,8 @@ pub(super) fn readiness<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conbus::{OutputIndex, Point};
+    use crate::actors::events::AccessoryId;
+    use crate::conbus::{ModuleType, OutputIndex, Point};
     use crate::policy::AccessoryKind;
 
     #[test]
@@ -137,20 +144,27 @@ mod tests {
     fn modules_know_their_accessories() {
         let point =
             |serial: &str| Point { serial: serial.parse().unwrap(), output: OutputIndex::new(0).unwrap() };
-        let face =
-            |id, serial| Face { id, name: "", room: "", kind: AccessoryKind::Light, point: point(serial) };
+        let face = |id: &str, serial| AccessoryFace {
+            place: AccessoryId(0),
+            id: id.into(),
+            name: String::new(),
+            room: String::new(),
+            kind: AccessoryKind::Light,
+            point: point(serial),
+            module_type: ModuleType::XP24,
+        };
         let faces = [face("a", "0012345004"), face("b", "0012345005"), face("c", "0012345004")];
         let poller =
             json!({"running": true, "modules": [{"serial": "0012345004"}, {"serial": "0012345006"}]});
         assert_eq!(without_modules(poller.clone()), json!({"running": true}));
         assert_eq!(
-            modules(poller, &faces),
+            modules(poller, &faces.iter()),
             json!([
                 {"serial": "0012345004", "accessories": ["a", "c"]},
                 {"serial": "0012345006", "accessories": []},
             ])
         );
-        assert_eq!(modules(json!({}), &faces), json!([]));
+        assert_eq!(modules(json!({}), &faces.iter()), json!([]));
     }
 
     #[test]

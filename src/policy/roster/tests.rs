@@ -209,3 +209,15 @@ fn the_snapshot_is_what_people_and_programs_read() {
         })
     );
 }
+
+#[test]
+fn a_panel_whose_key_was_pressed_was_heard() {
+    let panel = RosterPlan { module_type: ModuleType::XP20, link: 2, outputs: 0, actor: false, ..relay(3) };
+    let mut roster = Roster::new(vec![relay(2), panel]);
+    let key = |link| EventSource { module_type: ModuleType::XP20, link, input: 5 };
+    roster.pressed(HOME, key(2), at(7));
+    roster.pressed(HOME, key(4), at(8));
+    roster.pressed(SHED, key(2), at(9));
+    let heard: Vec<Option<Moment>> = roster.snapshot().iter().map(|module| module.last_heard).collect();
+    assert_eq!(heard, [None, Some(at(7))]);
+}

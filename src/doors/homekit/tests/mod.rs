@@ -8,16 +8,18 @@ mod wire;
 use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::phone::Phone;
-use super::LampPlan;
 use super::hall::Hall;
 use super::keys::system_draw;
 use super::session;
 use super::store::State;
 use super::vault::{Keeper, MemoryVault};
-use crate::conbus::{OutputIndex, Percent, Point};
+use crate::actors::events::AccessoryId;
+use crate::conbus::{ModuleType, OutputIndex, Percent, Point};
+use crate::doors::AccessoryFace;
 use crate::policy::switch::AccessoryState;
 use crate::policy::{AccessoryKind, Freshness};
 
@@ -36,14 +38,16 @@ struct Bridge {
     vault: MemoryVault,
 }
 
-fn plan(place: u8, kind: AccessoryKind) -> LampPlan {
+fn face(place: u8, kind: AccessoryKind) -> AccessoryFace {
     let output = OutputIndex::new(place).unwrap();
-    LampPlan {
+    AccessoryFace {
+        place: AccessoryId(u32::from(place)),
         id: format!("lamp{place}"),
         name: format!("Lamp {place}"),
+        room: String::new(),
         kind,
         point: Point { serial: "0012345004".parse().unwrap(), output },
-        module_type: "XP24".into(),
+        module_type: ModuleType::XP24,
     }
 }
 
@@ -59,10 +63,10 @@ impl Bridge {
 
     fn on(state: State) -> Self {
         let kinds = [AccessoryKind::Light, AccessoryKind::Dimmer, AccessoryKind::Outlet];
-        let plans = kinds.iter().enumerate().map(|(place, kind)| plan(place as u8, *kind)).collect();
-        let (mut hall, _) = Hall::new("Home".into(), Some(CODE.into()), plans, state, system_draw);
+        let faces = kinds.iter().enumerate().map(|(place, kind)| face(place as u8, *kind)).collect();
+        let (mut hall, _) = Hall::new("Home".into(), Some(CODE.into()), faces, state, system_draw);
         let vault = MemoryVault::default();
-        hall.open(Vec::new(), Keeper::new(Box::new(vault.clone())));
+        hall.open(Arc::default(), Keeper::new(Box::new(vault.clone())));
         let bridge = Self { hall: Rc::new(RefCell::new(hall)), vault };
         for place in 0..3 {
             bridge.shows(place, false);

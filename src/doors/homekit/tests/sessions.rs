@@ -112,16 +112,16 @@ fn reordering_the_house_changes_no_number_and_no_config_number() {
         let bridge = Bridge::new();
         bridge.paired().await;
         let kept = bridge.kept();
-        let mut plans: Vec<LampPlan> = (0..3)
+        let mut faces: Vec<AccessoryFace> = (0..3)
             .map(|place| {
-                plan(
+                face(
                     place,
                     [AccessoryKind::Light, AccessoryKind::Dimmer, AccessoryKind::Outlet][usize::from(place)],
                 )
             })
             .collect();
-        plans.reverse();
-        let (hall, changed) = Hall::new("Home".into(), None, plans, kept.clone(), system_draw);
+        faces.reverse();
+        let (hall, changed) = Hall::new("Home".into(), None, faces, kept.clone(), system_draw);
         assert!(!changed);
         assert_eq!(hall.bridge(0).config_number, kept.bridges[0].config_number);
         assert_eq!(hall.database(0).find(3, 18).unwrap().0.place, Some(1));
@@ -146,5 +146,46 @@ fn what_modules_report_is_shown_and_raises_the_config_number_once() {
             .map(|one| one["value"].as_str().unwrap())
             .collect();
         assert_eq!(values, ["XP24", "0012345004-0", "0.34.3"]);
+    });
+}
+
+#[test]
+fn a_new_list_of_accessories_raises_the_config_number_and_disturbs_no_session() {
+    in_virtual_time(async {
+        let bridge = Bridge::new();
+        let mut phone = bridge.paired().await;
+        phone.put(json!([{"aid": 2, "iid": 17, "ev": true}, {"aid": 3, "iid": 17, "ev": true}])).await;
+        let before = bridge.hall.borrow().bridge(0).config_number;
+        // The light is renamed, the dimmer goes, a fourth one comes, and the outlet stays.
+        let renamed = AccessoryFace { name: "Desk".into(), ..face(0, AccessoryKind::Light) };
+        let faces = vec![face(3, AccessoryKind::Light), face(2, AccessoryKind::Outlet), renamed];
+        {
+            let mut hall = bridge.hall.borrow_mut();
+            assert!(hall.number(&faces).is_empty());
+            assert_eq!(hall.database(0).members().count(), 4, "a number was told before it was kept");
+            assert!(hall.rehouse(faces.clone(), Arc::default()));
+            assert!(!hall.rehouse(faces, Arc::default()), "the same list is no change");
+        }
+        assert_eq!(bridge.hall.borrow().bridge(0).config_number, before + 1);
+        bridge.shows(0, true);
+        bridge.shows(1, true);
+        let told = phone.receive().await.unwrap().json();
+        assert_eq!(told, json!({"characteristics": [{"aid": 2, "iid": 17, "value": true}]}));
+        bridge.shows(3, false);
+        let list = phone.get("/accessories").await.json();
+        let named = |accessory: &serde_json::Value| {
+            (
+                accessory["aid"].as_u64().unwrap(),
+                accessory["services"][0]["characteristics"][3]["value"].clone(),
+            )
+        };
+        let told: Vec<_> = list["accessories"].as_array().unwrap().iter().map(named).collect();
+        assert_eq!(
+            told,
+            [(1, json!("Home")), (2, json!("Desk")), (4, json!("Lamp 2")), (5, json!("Lamp 3"))]
+        );
+        let gone = phone.get("/characteristics?id=3.17,4.33").await.json();
+        assert_eq!(gone["characteristics"][0]["status"], json!(-70409));
+        assert_eq!(gone["characteristics"][1]["value"], json!(false));
     });
 }

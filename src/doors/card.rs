@@ -1,0 +1,81 @@
+//! What every door is told of the accessories: the list that the app makes and replaces while the doors are open.
+//!
+//! A door keeps a [`Roll`], looks at the list that is current whenever it needs one, and may wait for the next.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::actors::accessory::AccessoryAddr;
+use crate::actors::events::AccessoryId;
+use crate::conbus::{ModuleType, Point};
+use crate::policy::AccessoryKind;
+
+/// What is known of an accessory without asking it. None of it changes but by a new list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccessoryFace {
+    /// By which it tells its changes. It means this accessory for as long as the process lives, also after it is gone.
+    pub place: AccessoryId,
+    /// Its configured id, by which it is the same after a restart.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Where it is; empty when that is not configured.
+    pub room: String,
+    /// What it is.
+    pub kind: AccessoryKind,
+    /// Its output.
+    pub point: Point,
+    /// The type of its module by the config.
+    pub module_type: ModuleType,
+}
+
+/// An accessory as a door gets it.
+#[derive(Clone, Debug)]
+pub struct AccessoryCard {
+    /// What is known without asking.
+    pub face: AccessoryFace,
+    /// Whom to ask.
+    pub addr: AccessoryAddr,
+}
+
+/// All accessories, in the order of the config.
+#[derive(Debug, Default)]
+pub struct Cards {
+    all: Vec<AccessoryCard>,
+    by_id: HashMap<String, usize>,
+    by_place: HashMap<AccessoryId, usize>,
+}
+
+/// Where a door finds the current list, and waits for the next one.
+pub type Roll = watch::Receiver<Arc<Cards>>;
+
+impl Cards {
+    /// The list of these.
+    pub fn new(all: Vec<AccessoryCard>) -> Self {
+        let by_id = all.iter().enumerate().map(|(at, card)| (card.face.id.clone(), at)).collect();
+        let by_place = all.iter().enumerate().map(|(at, card)| (card.face.place, at)).collect();
+        Self { all, by_id, by_place }
+    }
+
+    /// All of them, in the order of the config.
+    pub fn all(&self) -> &[AccessoryCard] {
+        &self.all
+    }
+
+    /// What is known of them without asking.
+    pub fn faces(&self) -> impl Iterator<Item = &AccessoryFace> + Clone {
+        self.all.iter().map(|card| &card.face)
+    }
+
+    /// The accessory with this configured id.
+    pub fn named(&self, id: &str) -> Option<&AccessoryCard> {
+        self.by_id.get(id).map(|at| &self.all[*at])
+    }
+
+    /// The accessory that tells its changes by this place.
+    pub fn at(&self, place: AccessoryId) -> Option<&AccessoryCard> {
+        self.by_place.get(&place).map(|at| &self.all[*at])
+    }
+}
