@@ -70,7 +70,12 @@ pub(crate) fn decode(corpus: &[u8]) -> usize {
         let Piece::Frame(frame) = piece else { continue };
         let Ok(telegram) = Telegram::parse(frame) else { continue };
         seq += 1;
-        interpreter.heard(&telegram, seq, Moment::after_start(SPACING * seq as u32), &mut facts);
+        let at = Moment::after_start(SPACING * seq as u32);
+        // Queries are the daemon's own: it does not hear them.
+        match &telegram {
+            Telegram::System(_) => interpreter.sent(&telegram, seq, at, &mut facts),
+            _ => interpreter.heard(&telegram, seq, at, &mut facts),
+        }
         count += facts.len();
         facts.clear();
     }
