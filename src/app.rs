@@ -6,7 +6,9 @@
 mod doors;
 pub mod homekit;
 mod lamps;
+pub mod logging;
 mod plans;
+mod reload;
 pub mod restore;
 pub mod run;
 mod walls;
@@ -24,6 +26,7 @@ use tokio::sync::watch::{Sender, channel};
 
 use self::lamps::{Lamp, first_lamps};
 use self::plans::Plans;
+use self::reload::Running;
 use crate::actors::accessory::{Accessory, AccessoryPeers, AccessoryPlan};
 use crate::actors::cache::Cache;
 use crate::actors::connection::{Connection, ConnectionFacts, ConnectionPlan};
@@ -63,6 +66,7 @@ pub struct App {
     pub accessories: Vec<Addr<Accessory>>,
     /// The same as the doors see them.
     cards: Sender<Arc<Cards>>,
+    running: Running,
     /// In the order of the gateways.
     pub connections: Vec<Addr<Connection>>,
     /// In the order of the gateways.
@@ -147,30 +151,44 @@ pub fn assemble_from(
         let facts = listener_facts(&cache, &poller, audience);
         context.run(Listener::new(plans.listener(index), facts));
     }
-    let cards: Vec<AccessoryCard> = first_lamps(config)
-        .into_iter()
-        .map(|Lamp { face, switch, gateway }| {
-            let plan = AccessoryPlan { id: face.place, name: Name::from(face.id.as_str()), switch };
-            let peers = AccessoryPeers {
-                cache: cache.clone(),
-                connection: connections[usize::from(gateway.0)].clone(),
-                poller: Outlet::new(poller.clone().recipient()),
-                invalidate: Outlet::new(cache.clone().recipient()),
-                doors: audience.accessories.iter().cloned().map(Outlet::new).collect(),
-            };
-            AccessoryCard { face, addr: Accessory::new(plan, peers).start() }
-        })
-        .collect();
+    let lamps = first_lamps(config);
+    let peers = Peers { cache: &cache, poller: &poller, connections: &connections, audience };
+    let cards: Vec<AccessoryCard> = lamps.iter().map(|lamp| peers.start(lamp)).collect();
     let outlets: HashMap<_, _> =
         cards.iter().map(|card| (card.face.point, Outlet::new(card.addr.clone().recipient()))).collect();
     let (store, modules) = (plans.store(), plans.store_modules());
     cache_context.run(Cache::new(store, modules, restored.outputs, connections.clone(), outlets));
     let refresh = Outlet::new(cache.clone().recipient());
-    poller_context.run(Poller::new(plans.poller(&restored.used), connections.clone(), refresh));
+    let poll = plans.poller(&restored.used);
+    poller_context.run(Poller::new(poll, plans.gateways, connections.clone(), refresh));
     let keeper = keeper.map(|plan| Keeper::new(plan, cache.clone(), poller.clone()).start());
     let accessories = cards.iter().map(|card| card.addr.clone()).collect();
     let (cards, _) = channel(Arc::new(Cards::new(cards)));
-    App { accessories, cards, connections, listeners, cache, poller, keeper }
+    let running = Running::new(config, audience, rules, lamps);
+    App { accessories, cards, running, connections, listeners, cache, poller, keeper }
+}
+
+/// Whom every accessory talks to.
+struct Peers<'a> {
+    cache: &'a Addr<Cache>,
+    poller: &'a Addr<Poller>,
+    connections: &'a [Addr<Connection>],
+    audience: &'a Audience,
+}
+
+impl Peers<'_> {
+    fn start(&self, lamp: &Lamp) -> AccessoryCard {
+        let Lamp { face, switch, gateway } = lamp.clone();
+        let plan = AccessoryPlan { id: face.place, name: Name::from(face.id.as_str()), switch };
+        let peers = AccessoryPeers {
+            cache: self.cache.clone(),
+            connection: self.connections[usize::from(gateway.0)].clone(),
+            poller: Outlet::new(self.poller.clone().recipient()),
+            invalidate: Outlet::new(self.cache.clone().recipient()),
+            doors: outlets(&self.audience.accessories),
+        };
+        AccessoryCard { face, addr: Accessory::new(plan, peers).start() }
+    }
 }
 
 fn outlets<M>(recipients: &[Recipient<M>]) -> Vec<Outlet<M>>
@@ -275,11 +293,6 @@ impl Plans {
     }
 
     fn poller(&self, used: &[SerialNumber]) -> PollerPlan {
-        PollerPlan {
-            schedule: self.schedule(),
-            modules: self.schedule_modules(used),
-            roster: self.roster(),
-            gateways: self.gateways.clone(),
-        }
+        PollerPlan { schedule: self.schedule(), modules: self.schedule_modules(used), roster: self.roster() }
     }
 }

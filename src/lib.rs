@@ -19,6 +19,9 @@ pub mod conbus;
 pub mod config;
 pub mod doors;
 pub mod emulator;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod policy;
 pub mod tools;
 pub mod transport;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use actix::System;
 use clap::{Args, Parser, Subcommand};
 use conbusd::app::watch::end_on_panic;
-use conbusd::app::{homekit, run};
+use conbusd::app::{homekit, logging, run};
 use conbusd::config::{self, Config, GatewayAddress};
 use conbusd::emulator::capture::Speed;
 use conbusd::tools::{check, decode, emulate, import, monitor};
@@ -122,7 +122,9 @@ fn main() -> ExitCode {
     match arguments.verb.unwrap_or(Verb::Run) {
         Verb::Run => with_config(&arguments.config, |config| {
             end_on_panic();
-            System::new().block_on(run::run(&config)).map_err(|failure| failure.to_string())
+            System::new()
+                .block_on(run::run(&config, &arguments.config))
+                .map_err(|failure| failure.to_string())
         }),
         Verb::Check => ExitCode::from(check::run(&arguments.config, &mut io::stderr())),
         Verb::Import(Imported { files, out, force, with_pin }) => {
@@ -131,7 +133,7 @@ fn main() -> ExitCode {
         }
         Verb::Emulator(emulated) => emulator(&arguments.config, &emulated),
         Verb::Monitor { gateway: Some((host, port)), json } => {
-            log_to_stderr("warn");
+            logging::start("warn");
             ended(watch(monitor::Source::Gateway { host, port }, json))
         }
         Verb::Monitor { json, .. } => with_config(&arguments.config, |config| {
@@ -158,7 +160,7 @@ fn emulator(config: &Path, emulated: &Emulated) -> ExitCode {
         );
     }
     if let Some(file) = &emulated.replay {
-        log_to_stderr("info");
+        logging::start("info");
         let played = System::new().block_on(emulate::play(file, emulated.speed, emulated.listen));
         return ended(played.map_err(|failure| failure.to_string()));
     }
@@ -185,7 +187,7 @@ fn speed(text: &str) -> Result<Speed, String> {
 fn with_config(path: &Path, go_on: impl FnOnce(Config) -> Result<(), String>) -> ExitCode {
     match config::load(path) {
         Ok(config) => {
-            log_to_stderr(&config.log.filter);
+            logging::start(&config.log.filter);
             ended(go_on(config))
         }
         Err(mistakes) => {
@@ -203,11 +205,6 @@ fn ended(outcome: Result<(), String>) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
-}
-
-/// `RUST_LOG` wins over the config.
-fn log_to_stderr(filter: &str) {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(filter)).init();
 }
 
 fn watch(source: monitor::Source, json: bool) -> Result<(), String> {

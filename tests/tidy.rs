@@ -18,6 +18,8 @@ mod names;
 mod paths;
 #[path = "tidy/purity.rs"]
 mod purity;
+#[path = "tidy/secrets.rs"]
+mod secrets;
 #[path = "tidy/shape.rs"]
 mod shape;
 #[path = "tidy/source.rs"]
@@ -64,6 +66,11 @@ fn every_file_opens_with_its_purpose() {
 #[test]
 fn no_name_says_nothing() {
     each(&source::tree(&["src", "tests", "benches"]), names::check);
+}
+
+#[test]
+fn secrets_are_neither_printed_nor_compared_letter_by_letter() {
+    each(&source::tree(&["src"]), secrets::check);
 }
 
 #[test]

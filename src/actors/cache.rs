@@ -2,7 +2,8 @@
 //!
 //! Every update passes through this mailbox; there is no lock anywhere. Hears: [`Read`] (accessories),
 //! [`Refresh`] (poller), [`Invalidate`] and all observations (listeners), [`LinkChanged`], [`NewsLost`]
-//! (connections). Asks connections to read; tells accessories [`PointChanged`].
+//! (connections). Asks connections to read; tells accessories [`PointChanged`]. A [`Reconfigure`] brings other modules,
+//! accessories and times.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::sync::oneshot;
 use super::connection::Connection;
 use super::events::{
     CaptureOutputs, Drain, Exchange, Invalidate, LinkChanged, LinkState, Measure, NewsLost, Observe,
-    PointChanged, PointCommanded, PointDoubtful, PointObserved, Read, Refresh,
+    PointChanged, PointCommanded, PointDoubtful, PointObserved, Read, Reconfigure, Refresh,
 };
 use super::{Alarm, Outlet, ask, now, tell};
 use crate::conbus::{Point, SerialNumber, System};
@@ -241,6 +242,40 @@ impl Handler<NewsLost> for Cache {
     fn handle(&mut self, lost: NewsLost, ctx: &mut Context<Self>) {
         self.store.news_lost(lost.gateway, now(), &mut self.effects);
         self.perform(ctx);
+    }
+}
+
+/// What another config changes.
+pub struct CachePlan {
+    /// How long what is remembered.
+    pub store: StorePlan,
+    /// The modules there are now.
+    pub modules: Vec<ModulePlan>,
+    /// The outputs whose accessories are gone.
+    pub gone: Vec<Point>,
+    /// The outputs that have a new accessory; it is told what is known.
+    pub come: Vec<(Point, Outlet<PointChanged>)>,
+}
+
+impl Handler<Reconfigure<CachePlan>> for Cache {
+    type Result = Result<(), BusError>;
+
+    fn handle(&mut self, plan: Reconfigure<CachePlan>, ctx: &mut Context<Self>) -> Self::Result {
+        let CachePlan { store, modules, gone, come } = plan.0;
+        for point in gone {
+            self.accessories.remove(&point);
+            self.untold.remove(&point);
+        }
+        // Told below what they cannot know yet; whoever was there already is told what changes.
+        self.untold.extend(come.iter().map(|(point, _)| *point));
+        self.accessories.extend(come);
+        let at = now();
+        self.store.reconfigure(store, modules, at, &mut self.effects);
+        for point in std::mem::take(&mut self.untold) {
+            self.tell_change(point, self.store.peek(point, at));
+        }
+        self.perform(ctx);
+        Ok(())
     }
 }
 

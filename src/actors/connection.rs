@@ -5,6 +5,7 @@
 //! link ends the actor's session, and the restart, which keeps address and mailbox, dials again after the
 //! back-off. Of two sockets the old one is always closed before the new one is dialled.
 
+mod reload;
 mod tally;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::FramedRead;
 
+pub use self::reload::LinkPlan;
 use self::tally::{Counters, Lost, Tally};
 use super::events::{
     Drain, Exchange, ExchangeEnded, LinkChanged, LinkState, Name, NewsLost, TelegramReceived, TelegramSent,
@@ -166,6 +168,9 @@ impl Connection {
     }
 
     fn dial_now(&mut self, ctx: &mut Context<Self>) {
+        if self.draining {
+            return;
+        }
         self.link(LinkState::Dialling);
         self.counters.dials_total += 1;
         debug!(target: "connection", "dialling gateway={} address={}", self.plan.name, self.dial.target());
@@ -398,9 +403,6 @@ impl Actor for Connection {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
-        if self.draining {
-            return;
-        }
         // Never dialled from here at once: a restart loop would not yield.
         let seed = self.plan.seed.wrapping_add(self.counters.dials_total);
         let pause = if self.counters.dials_total == 0 { Duration::ZERO } else { self.backoff.delay(seed) };

@@ -156,7 +156,7 @@ pub struct NewsLost {
 }
 
 /// The state of the connection to a gateway.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkState {
     /// Connected.
@@ -273,7 +273,7 @@ pub struct ButtonPressed {
 }
 
 /// Which way a telegram went.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// Written by us.
@@ -322,6 +322,11 @@ pub struct AccessoryChanged {
 /// id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AccessoryId(pub u32);
+
+/// The config was read anew: from now on by this plan. What is known and under way is kept where it still counts.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), BusError>")]
+pub struct Reconfigure<P>(pub P);
 
 /// To any actor: a small picture of your state.
 #[derive(Clone, Copy, Debug, Message)]

@@ -2,7 +2,7 @@
 //!
 //! Hears: [`TelegramReceived`], [`TelegramSent`], [`ExchangeEnded`], [`LinkChanged`]. Tells the cache what was
 //! observed, the poller what is new of modules, the doors what goes by. A storm is stopped here, before it is
-//! told to anybody. It never asks anything of anyone.
+//! told to anybody. It never asks anything of anyone. A [`Reconfigure`] brings another list of modules.
 
 use std::collections::VecDeque;
 
@@ -11,8 +11,8 @@ use log::{debug, info, warn};
 
 use super::events::{
     ButtonPressed, Direction, Drain, ExchangeEnded, Invalidate, LinkChanged, LinkState, Measure,
-    ModuleObserved, Name, NewsLost, Observe, PointCommanded, PointDoubtful, PointObserved, StormChanged,
-    StormPhase, TelegramReceived, TelegramSeen, TelegramSent,
+    ModuleObserved, Name, NewsLost, Observe, PointCommanded, PointDoubtful, PointObserved, Reconfigure,
+    StormChanged, StormPhase, TelegramReceived, TelegramSeen, TelegramSent,
 };
 use super::{Alarm, Outlet, now, tell};
 use crate::conbus::Telegram;
@@ -273,6 +273,15 @@ impl Handler<LinkChanged> for Listener {
             }
             self.step(ctx);
         }
+    }
+}
+
+impl Handler<Reconfigure<Vec<Installed>>> for Listener {
+    type Result = Result<(), BusError>;
+
+    fn handle(&mut self, plan: Reconfigure<Vec<Installed>>, _: &mut Context<Self>) -> Self::Result {
+        self.interpreter.reinstall(plan.0);
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Hears: [`MarkActive`] (accessories), [`LinkChanged`] and [`NewsLost`] (connections), [`ModuleObserved`],
 //! [`ButtonPressed`] and [`StormChanged`] (listeners). Tells the cache [`Refresh`]; asks connections itself only
-//! for what the roster needs and for storm probes.
+//! for what the roster needs and for storm probes. A [`Reconfigure`] brings other modules and times.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use log::{debug, info, warn};
 use super::connection::Connection;
 use super::events::{
     ButtonPressed, CaptureUse, Drain, Exchange, LinkChanged, LinkState, MarkActive, Measure, ModuleObserved,
-    NewsLost, Observe, Refresh, StartPolling, StopPolling, StormChanged, StormPhase,
+    NewsLost, Observe, Reconfigure, Refresh, StartPolling, StopPolling, StormChanged, StormPhase,
 };
 use super::{Alarm, Outlet, ask, now, tell};
 use crate::conbus::{Datapoint, OutputIndex, Point, SerialNumber, System};
@@ -45,8 +45,6 @@ pub struct PollerPlan {
     pub modules: Vec<ModulePlan>,
     /// The modules, as the roster sees them.
     pub roster: Vec<RosterPlan>,
-    /// The names of the gateways, in their order.
-    pub gateways: Vec<super::events::Name>,
 }
 
 /// The actor. See the module.
@@ -64,13 +62,18 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// A poller that waits for a link. `connections` in the order of their gateways.
-    pub fn new(plan: PollerPlan, connections: Vec<Addr<Connection>>, cache: Outlet<Refresh>) -> Self {
+    /// A poller that waits for a link. `connections` in the order of `gateways`, which are their names.
+    pub fn new(
+        plan: PollerPlan,
+        gateways: Vec<super::events::Name>,
+        connections: Vec<Addr<Connection>>,
+        cache: Outlet<Refresh>,
+    ) -> Self {
         Self {
             schedule: Schedule::new(plan.schedule, plan.modules),
             roster: Roster::new(plan.roster),
-            reading: vec![false; plan.gateways.len()],
-            gateways: plan.gateways,
+            reading: vec![false; gateways.len()],
+            gateways,
             connections,
             cache,
             alarm: Alarm::default(),
@@ -295,6 +298,23 @@ impl Handler<StormChanged> for Poller {
                 debug!(target: "poll", "storm quarantine gateway={} serial={serial}", self.gateway_name(gateway));
             }
         }
+    }
+}
+
+impl Handler<Reconfigure<PollerPlan>> for Poller {
+    type Result = Result<(), BusError>;
+
+    fn handle(&mut self, plan: Reconfigure<PollerPlan>, ctx: &mut Context<Self>) -> Self::Result {
+        let PollerPlan { schedule, modules, roster } = plan.0;
+        self.schedule.reconfigure(schedule, modules, now());
+        self.roster.reconfigure(roster);
+        self.step(ctx);
+        for gateway in (0..self.gateways.len()).map(|gateway| GatewayId(gateway as u16)) {
+            if self.schedule.is_up(gateway) {
+                self.identify(gateway, ctx);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -91,6 +91,7 @@ fn house(config: &Config, app: &App, hub: &Addr<Hub>) -> House {
     let gateways = config.gateways.iter().zip(&app.connections).zip(&app.listeners);
     House {
         roll: app.roll(),
+        reloads: app.reloads(),
         gateways: gateways
             .map(|((gateway, connection), listener)| GatewayCard {
                 id: gateway.id.clone(),

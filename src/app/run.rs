@@ -6,18 +6,19 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use log::{info, warn};
+use log::{error, info, warn};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::doors::{Doors, OpenDoors};
+use super::logging::refilter;
 use super::restore::{restore, wall_clock};
 use super::walls::Walls;
-use super::watch::{ready, stopping, watch};
+use super::watch::{ready, reloading, stopping, watch};
 use super::{App, Beginning, assemble_from};
 use crate::actors::keeper::KeeperPlan;
 use crate::conbus::ActionTable;
-use crate::config::{Config, GatewayAddress};
+use crate::config::{self, Config, ConfigError, GatewayAddress};
 use crate::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use crate::policy::KeepingPlan;
 use crate::transport::{Dial, TcpDial};
@@ -25,6 +26,9 @@ use crate::vault::FileVault;
 
 /// How long the doors and actors may take to stop altogether.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Mistakes of a config that are told by a daemon that runs; `conbusd check` tells all of them.
+const MISTAKES_TOLD: usize = 20;
 
 /// Why the daemon could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +78,8 @@ pub enum RunError {
     },
 }
 
-/// Runs the daemon until a signal ends it. Call it inside a `System`.
-pub async fn run(config: &Config) -> Result<(), RunError> {
+/// Runs the daemon until a signal ends it; `file` is read anew when another asks for that. Call it inside a `System`.
+pub async fn run(config: &Config, file: &Path) -> Result<(), RunError> {
     let _lock = claim(&config.service.state_dir)?;
     let mut signals =
         Signals::new().map_err(|cause| RunError::System { what: "cannot catch signals", cause })?;
@@ -94,20 +98,59 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
     });
     let seed = fastrand::u64(..);
     let beginning = Beginning { seed, restored: restored.snapshot, keeper, ..Beginning::default() };
-    let app = assemble_from(config, dials, &doors.audience(), beginning);
+    let mut app = assemble_from(config, dials, &doors.audience(), beginning);
     let doors = doors.serve(config, &app, walls);
     info!(target: "app", "started gateways={} modules={} accessories={}",
         config.gateways.len(), config.modules.len(), config.accessories.len());
     ready();
-    let signal = tokio::select! {
-        biased;
-        signal = signals.next() => signal,
-        never = watch(&app) => match never {},
+    let signal = loop {
+        let signal = tokio::select! {
+            biased;
+            signal = signals.next() => signal,
+            never = watch(&app) => match never {},
+        };
+        match signal {
+            Asked::End(signal) => break signal,
+            Asked::Reload => {
+                reloading();
+                reload(&mut app, file).await;
+                ready();
+            }
+        }
     };
     stopping();
     info!(target: "app", "stopping signal={signal}");
     stop(doors, &app, &mut signals).await;
     Ok(())
+}
+
+/// Reads the config anew and goes on by it. One with mistakes changes nothing.
+async fn reload(app: &mut App, file: &Path) {
+    info!(target: "app", "reload file=\"{}\"", file.display());
+    let path = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || config::load(&path)).await;
+    let error = match read {
+        Ok(Ok(config)) => {
+            let reload = app.reload(&config).await;
+            if reload.applied.iter().any(|key| key == "log.filter") && !refilter(&config.log.filter) {
+                warn!(target: "app", "RUST_LOG wins over `filter` in [log]");
+            }
+            info!(target: "app", "reloaded applied={} needs_restart={}", reload.applied.len(), reload.needs_restart.len());
+            return;
+        }
+        Ok(Err(ConfigError::Mistakes(report))) => {
+            let mistakes = report.told(MISTAKES_TOLD);
+            for mistake in &mistakes {
+                error!(target: "app", "reload: {mistake}");
+            }
+            mistakes.join("\n")
+        }
+        Ok(Err(unreadable)) => unreadable.to_string(),
+        Err(failed) => format!("cannot read the config: {failed}"),
+    };
+    let first = error.lines().next().unwrap_or_default();
+    error!(target: "app", "reload changes nothing, the config has mistakes error=\"{first}\"");
+    app.reload_refused(error);
 }
 
 /// Doors refuse new work, the actors settle, then the doors close: whoever waits is still answered.
@@ -123,7 +166,7 @@ async fn stop(doors: OpenDoors, app: &App, signals: &mut Signals) {
             Ok(()) => info!(target: "app", "stopped"),
             Err(_) => warn!(target: "app", "stopped before everything had settled after={STOP_WITHIN:?}"),
         },
-        signal = signals.next() => warn!(target: "app", "stopped at once signal={signal}"),
+        signal = signals.end() => warn!(target: "app", "stopped at once signal={signal}"),
     }
 }
 
@@ -185,11 +228,18 @@ pub async fn listen(address: &str, what: &'static str) -> Result<TcpListener, Ru
     })
 }
 
-/// The signals that end the daemon.
+/// What a signal asks for.
+enum Asked {
+    /// The end, by this signal.
+    End(&'static str),
+    /// The config is to be read anew.
+    Reload,
+}
+
+/// The signals that the daemon obeys.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
-    /// Would end the process without a drain if nobody listened.
     hang_up: tokio::signal::unix::Signal,
 }
 
@@ -202,15 +252,20 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Asked::End("TERM"),
+            _ = self.interrupt.recv() => Asked::End("INT"),
+            _ = self.hang_up.recv() => Asked::Reload,
+        }
+    }
+
+    /// The next one that asks for the end; who stops reads no config.
+    async fn end(&mut self) -> &'static str {
         loop {
-            tokio::select! {
-                biased;
-                _ = self.terminate.recv() => return "TERM",
-                _ = self.interrupt.recv() => return "INT",
-                _ = self.hang_up.recv() => {
-                    warn!(target: "app", "the config is read at the start only: restart to apply it signal=HUP");
-                }
+            if let Asked::End(signal) = self.next().await {
+                return signal;
             }
         }
     }

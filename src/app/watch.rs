@@ -28,16 +28,24 @@ pub fn end_on_panic() {
 
 /// The doors listen.
 pub(super) fn ready() {
-    tell(NotifyState::Ready);
+    tell(&[NotifyState::Ready]);
+}
+
+/// The config is read anew; [`ready`] follows.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => debug!(target: "app", "cannot tell the system of a reload error=\"{error}\""),
+    }
 }
 
 /// The end has begun.
 pub(super) fn stopping() {
-    tell(NotifyState::Stopping);
+    tell(&[NotifyState::Stopping]);
 }
 
-fn tell(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         debug!(target: "app", "nobody hears what is told to the system error=\"{error}\"");
     }
 }
@@ -55,7 +63,7 @@ pub(super) async fn watch(app: &App) -> Infallible {
     let between = patience / BEATS;
     loop {
         if is_alive(app, between).await {
-            tell(NotifyState::Watchdog);
+            tell(&[NotifyState::Watchdog]);
         } else {
             warn!(target: "app", "the actors do not answer, no sign of life is given within={between:?}");
         }

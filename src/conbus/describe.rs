@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Which of the four telegram forms something has (protocol reference 2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// `E`.
@@ -28,7 +28,7 @@ pub enum Kind {
 /// One telegram, or bytes that are none, in words.
 ///
 /// The fields behind `why` are there only where they mean something, and only when the telegram is valid.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
 pub struct Description {
     /// The bytes as heard, each as the character of ISO 8859-1.
     pub telegram: String,
@@ -40,6 +40,7 @@ pub struct Description {
     pub why: Option<NoiseCause>,
     /// To or from which module (system, reply).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub serial: Option<SerialNumber>,
     /// The two digits behind the `F` (system, reply).
     #[serde(skip_serializing_if = "Option::is_none")]

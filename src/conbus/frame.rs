@@ -25,7 +25,7 @@ impl<'a> Frame<'a> {
 }
 
 /// Why bytes are not a telegram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NoiseCause {
     /// A complete frame whose checksum letters do not agree.

@@ -9,6 +9,8 @@ mod datapoint;
 mod describe;
 mod frame;
 mod function;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod module;
 mod module_table;
 mod output;

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Whether a switch was pressed (or an output went on), or released (or off).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Edge {
     /// `M`: pressed, or on.

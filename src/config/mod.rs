@@ -5,6 +5,7 @@
 //! so a person sees every mistake at once. It refuses to know who uses the configuration.
 
 mod address;
+mod changes;
 mod checked;
 mod entry;
 mod raw;
@@ -18,6 +19,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use address::{Broker, GatewayAddress};
+pub use changes::Changes;
 pub use checked::{
     Access, Accessory, Cache, Config, Gateway, HomeKit, Http, Identity, Log, Module, Mqtt, Mux, Pin, Poller,
 };

@@ -152,6 +152,19 @@ impl Report {
         &self.mistakes
     }
 
+    /// The mistakes as one line each, `file:line:column: what (what would be right)`, so many at most.
+    pub fn told(&self, most: usize) -> Vec<String> {
+        let line = |mistake: &Mistake| {
+            let Mistake { line, column, fault, .. } = mistake;
+            format!("{}:{line}:{column}: {fault}", self.file)
+        };
+        let mut lines: Vec<String> = self.mistakes.iter().take(most).map(line).collect();
+        if let more @ 1.. = self.mistakes.len().saturating_sub(most) {
+            lines.push(format!("{more} more in {}", self.file));
+        }
+        lines
+    }
+
     /// The number of the line this place is on, for messages that name a second place.
     pub(super) fn line_of(&self, place: &Range<usize>) -> usize {
         self.line_at(place.start).0

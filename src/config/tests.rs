@@ -1,5 +1,6 @@
 //! Claims about whole files: what loads, and where each mistake is told.
 
+mod changes;
 mod doors;
 mod house;
 mod settings;

@@ -3,5 +3,7 @@
 mod card;
 pub mod homekit;
 pub mod http;
+mod reload;
 
 pub use card::{AccessoryCard, AccessoryFace, Cards, Roll};
+pub use reload::{Reload, Reloads};

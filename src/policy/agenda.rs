@@ -35,6 +35,12 @@ impl<K: Ord + Copy> Agenda<K> {
         }
     }
 
+    /// Forgets every deadline whose key is not wanted any more.
+    pub fn retain(&mut self, wanted: impl Fn(&K) -> bool) {
+        self.by_key.retain(|key, _| wanted(key));
+        self.by_time.retain(|(_, key)| wanted(key));
+    }
+
     /// The deadline of `key`.
     pub fn get(&self, key: K) -> Option<Moment> {
         self.by_key.get(&key).copied()

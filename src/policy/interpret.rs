@@ -4,6 +4,7 @@
 //! and what each module last said. One for each gateway. It stores no state for readers.
 
 mod installation;
+mod reload;
 #[cfg(test)]
 mod tests;
 

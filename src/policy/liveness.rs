@@ -85,6 +85,13 @@ impl Liveness {
         }
     }
 
+    /// The configured bridge is another one, or there is none.
+    pub fn with_bridge(&mut self, bridge: Option<SerialNumber>) {
+        if self.bridge != bridge {
+            (self.bridge, self.bridge_answered) = (bridge, false);
+        }
+    }
+
     /// Notes a new connection. Who answered on earlier ones is remembered.
     pub fn connected(&mut self, now: Moment) {
         self.watch(now);

@@ -147,6 +147,13 @@ impl Outbox {
         }
     }
 
+    /// From now on by this plan. What waits, what is in flight and when each module was asked last stays as it is.
+    pub fn reconfigure(&mut self, plan: OutboxPlan) {
+        if !self.draining {
+            self.plan = plan;
+        }
+    }
+
     /// How many telegrams wait to be written.
     pub fn len(&self) -> usize {
         self.queue.len()

@@ -3,6 +3,8 @@
 //! Owns the queue of identity reads of each connection and the comparison with the config. It knows neither the
 //! bus nor its pace: whoever asks decides when.
 
+mod reload;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;

@@ -15,6 +15,8 @@ use std::time::Duration;
 use super::{Agenda, GatewayId, Moment, earliest};
 use crate::conbus::SerialNumber;
 
+mod reload;
+
 /// The longest time between two attempts at a module that does not answer.
 const SILENT_MAX: Duration = Duration::from_secs(60);
 /// How many polls in a row must agree with the reports before a module is believed again (design 5).
@@ -39,6 +41,13 @@ pub struct SchedulePlan {
     pub idle_after: Duration,
     /// The part of bus time that background turns may take, 0.01 to 1; other values are brought into the range.
     pub bus_share: f64,
+}
+
+impl SchedulePlan {
+    fn within_bounds(self) -> Self {
+        let share = if self.bus_share > SHARE_MIN { self.bus_share.min(1.0) } else { SHARE_MIN };
+        Self { bus_share: share, ..self }
+    }
 }
 
 /// One configured module.
@@ -110,6 +119,12 @@ impl Lane {
         earliest(self.early.next_due(), self.periodic.next_due()).map(|due| due.max(self.free_at))
     }
 
+    fn forget(&mut self, serial: SerialNumber) {
+        self.warm_up.retain(|(_, other)| *other != serial);
+        self.early.clear(serial);
+        self.periodic.clear(serial);
+    }
+
     /// Takes the most overdue module. An early refresh counts as one `boost` more overdue than it is: it goes
     /// ahead, yet a waiting poll grows older than any early refresh that is still to come, so none starves.
     fn take_background(&mut self, now: Moment, boost: Duration) -> Option<(SerialNumber, Why)> {
@@ -139,9 +154,8 @@ pub struct Schedule {
 impl Schedule {
     /// A schedule that runs when the plan enables it; every gateway is down at first.
     pub fn new(plan: SchedulePlan, modules: Vec<ModulePlan>) -> Self {
-        let share = if plan.bus_share > SHARE_MIN { plan.bus_share.min(1.0) } else { SHARE_MIN };
         let mut schedule = Self {
-            plan: SchedulePlan { bus_share: share, ..plan },
+            plan: plan.within_bounds(),
             running: plan.enabled,
             modules: BTreeMap::new(),
             lanes: BTreeMap::new(),
@@ -250,11 +264,10 @@ impl Schedule {
     /// Several wishes are joined: the first of them is met, and when a later one lies beyond that turn, one
     /// more turn follows it, so that the last press of a row is seen too.
     pub fn early(&mut self, serial: SerialNumber, after: Duration, now: Moment) {
-        let Some(module) = self.modules.get_mut(&serial) else { return };
-        if !self.lanes.get(&module.plan.gateway).is_some_and(|lane| lane.up) {
-            return;
+        let Some(module) = self.modules.get(&serial) else { return };
+        if self.is_up(module.plan.gateway) {
+            self.arrange_early(serial, now + after);
         }
-        self.arrange_early(serial, now + after);
     }
 
     /// Takes a module out of the schedule because it storms, or puts it back; back, it is refreshed at once.
@@ -276,6 +289,11 @@ impl Schedule {
     /// Pauses everything, the reads after a connect included.
     pub fn pause(&mut self) {
         self.running = false;
+    }
+
+    /// Whether the link of this gateway is up.
+    pub fn is_up(&self, gateway: GatewayId) -> bool {
+        self.lanes.get(&gateway).is_some_and(|lane| lane.up)
     }
 
     /// Whether it runs.

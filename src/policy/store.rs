@@ -6,6 +6,7 @@
 mod entry;
 mod fetch;
 mod plan;
+mod reload;
 mod remember;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,13 @@ impl Links {
     fn is_up(&self, gateway: GatewayId) -> bool {
         self.0.get(usize::from(gateway.0)).copied().unwrap_or(false)
     }
+
+    /// Also of a gateway without modules: another config may bring some.
+    fn set(&mut self, gateway: GatewayId, up: bool) {
+        let place = usize::from(gateway.0);
+        self.0.resize(self.0.len().max(place + 1), false);
+        self.0[place] = up;
+    }
 }
 
 /// The state of every output of the configured modules.
@@ -60,12 +68,10 @@ impl Store {
     pub fn new(plan: StorePlan, modules: impl IntoIterator<Item = ModulePlan>) -> Self {
         let modules: HashMap<_, _> =
             modules.into_iter().map(|module| (module.serial, Module::new(module))).collect();
-        let gateways =
-            modules.values().map(|module| usize::from(module.plan.gateway.0) + 1).max().unwrap_or(0);
         Self {
             entries: LruCache::new(plan.max_entries),
             modules,
-            links: Links(vec![false; gateways]),
+            links: Links(Vec::new()),
             waiters: BTreeMap::new(),
             agenda: Agenda::default(),
             next_token: 0,
@@ -391,9 +397,7 @@ impl Store {
                 self.distrust(point, now, effects);
             }
         }
-        if let Some(link) = self.links.0.get_mut(usize::from(gateway.0)) {
-            *link = up;
-        }
+        self.links.set(gateway, up);
         if up {
             return;
         }

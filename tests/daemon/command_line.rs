@@ -37,14 +37,6 @@ fn interrupt_and_terminate_end_it_with_0_and_free_the_gateway() {
 }
 
 #[test]
-fn a_hang_up_does_not_end_it() {
-    let mut pair = Pair::start();
-    pair.daemon.signal("HUP");
-    pair.daemon.says("restart to apply it");
-    assert_eq!(pair.get("/livez").0, 200);
-}
-
-#[test]
 fn a_bad_config_is_told_at_once_and_ends_with_2() {
     let folder = tempfile::tempdir().unwrap();
     write_config(folder.path(), "[cache]\nttl = 30\n[htp]\nlisten = \"127.0.0.1:8480\"\n");

@@ -5,9 +5,11 @@
 
 mod captures;
 mod command_line;
+mod faults;
 mod house;
 mod latency;
 mod moving;
 mod programs;
+mod reload;
 mod supervision;
 mod survival;

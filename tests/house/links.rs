@@ -57,6 +57,19 @@ fn a_lost_gateway_makes_reads_stale_not_wrong_and_its_return_makes_them_true_wit
 }
 
 #[test]
+fn a_daemon_that_stops_while_the_gateway_is_away_dials_no_more() {
+    in_virtual_time(async {
+        let house = house_of_24().warm().await;
+        house.emulator().gateway_up(false);
+        pass(seconds(20)).await;
+        house.app.drain().await;
+        let dials = house.dials.get();
+        pass(seconds(60)).await;
+        assert_eq!(house.dials.get(), dials);
+    });
+}
+
+#[test]
 fn an_unknown_lamp_behind_a_down_link_is_an_error_at_once() {
     in_virtual_time(async {
         let house = house_of_24().start_with(false);

@@ -7,6 +7,7 @@ mod commands;
 mod links;
 mod quiet;
 mod reads;
+mod reload;
 mod restarts;
 mod storms;
 mod support;

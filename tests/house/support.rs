@@ -135,6 +135,8 @@ pub(crate) struct House {
 /// How a house is built.
 pub(crate) struct Builder {
     config: String,
+    /// What the daemon is told, when that is not what there is.
+    told: Option<String>,
     timing: Timing,
     change: Box<dyn Fn(&mut HouseSetup)>,
     doors_busy: Duration,
@@ -164,6 +166,7 @@ pub(crate) fn house_of_24() -> Builder {
 pub(crate) fn house_with(config: String) -> Builder {
     Builder {
         config,
+        told: None,
         timing: Timing::fixed(ms(50)),
         change: Box::new(|_| {}),
         doors_busy: Duration::ZERO,
@@ -175,6 +178,12 @@ impl Builder {
     /// Adds a section to the config.
     pub(crate) fn section(mut self, text: &str) -> Self {
         self.config = format!("{text}\n{}", self.config);
+        self
+    }
+
+    /// The daemon has another config than the house.
+    pub(crate) fn configured(mut self, text: String) -> Self {
+        self.told = Some(text);
         self
     }
 
@@ -231,6 +240,8 @@ impl Builder {
             let keeping = KeepingPlan::default();
             beginning.keeper = Some(KeeperPlan { keeping, vault: Box::new(vault), wall });
         }
+        let config =
+            self.told.map_or(config, |text| config::parse("told.toml", &text, Path::new("/")).unwrap());
         let app = assemble_from(&config, dials, &audience, beginning);
         House { emulators, app, told, dials: dials_made }
     }

@@ -10,7 +10,7 @@ use conbusd::policy::switch::{AccessoryState, Cause};
 use conbusd::policy::{Freshness, Origin};
 use tokio::net::TcpSocket;
 
-use crate::support::{Client, Home, Plan, in_real_time, pass, request};
+use crate::support::{CONFIG, Client, Home, Plan, in_real_time, pass, request};
 
 async fn follow(home: &Home, query: &str) -> Client {
     let mut client = home.connect().await;
@@ -157,5 +157,33 @@ fn a_client_that_does_not_read_is_cut_off_and_others_do_not_notice() {
         }
         home.emulator.turn(ceiling(), true);
         assert_eq!(other.event_of("accessory").await["on"], true);
+    });
+}
+
+#[test]
+fn a_new_config_is_told_as_a_new_list() {
+    in_real_time(async {
+        let mut home = Plan::default().warm().await;
+        let mut client = follow(&home, "").await;
+        assert_eq!(client.event_of("accessories").await.as_array().unwrap().len(), 3);
+        let lamp = "id = \"ceiling\"\nname = \"Ceiling\"";
+        let text = CONFIG.replace(lamp, "id = \"lamp\"\nname = \"Ceiling lamp\"");
+        let config = conbusd::config::parse("test.toml", &text, std::path::Path::new("/")).unwrap();
+        let reload = home.app.reload(&config).await;
+        assert_eq!(reload.applied, ["accessory.ceiling removed", "accessory.lamp added"]);
+        let list = client.event_of("accessories").await;
+        let ids: Vec<&str> =
+            list.as_array().unwrap().iter().map(|object| object["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, ["lamp", "plug", "spots"]);
+        home.emulator.turn(ceiling(), true);
+        while client.event_of("accessory").await["on"] != true {}
+        assert_eq!(home.get("/api/accessories/lamp").await.json()["name"], "Ceiling lamp");
+        home.get("/api/accessories/ceiling").await.is_error(404, "unknown_accessory");
+        home.put("plug", r#"{"on":true}"#).await.json();
+        let told = home.get("/api/status").await.json();
+        assert_eq!(told["reload"]["generation"], 2);
+        assert!(told["actors"]["accessory/lamp"] == "ok" && told["actors"]["accessory/ceiling"].is_null());
+        let modules = home.get("/api/modules").await.json();
+        assert_eq!(modules[0]["accessories"], serde_json::json!(["lamp", "plug"]));
     });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conbusd::doors::http::Limits;
+use conbusd::doors::http::{self, Limits};
 use tokio::io::AsyncWriteExt;
 
 use crate::support::{Plan, in_real_time, pass, request};
@@ -34,6 +34,34 @@ fn without_the_token_only_livez_answers() {
         limited.is_error(429, "too_many_failures");
         assert_eq!(limited.header("retry-after"), Some("6"));
         assert_eq!(home.ask("GET", "/api/accessories", right, "").await.status, 200, "it did not fail");
+    });
+}
+
+#[test]
+fn every_path_and_every_method_needs_the_token_but_what_tells_nothing_of_the_house() {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"];
+    in_real_time(async {
+        let home = Plan { token: Some("correct-horse-battery"), ..Plan::default() }.open().await;
+        let names = [("{id}", "ceiling"), ("{gateway}", "home"), ("{file}", "page.css")];
+        let fill_in =
+            |path: &str| names.iter().fold(path.to_owned(), |path, (mark, name)| path.replace(mark, name));
+        let paths: Vec<String> = http::paths().map(fill_in).collect();
+        assert!(paths.len() >= 12 && !paths.iter().any(|path| path.contains('{')), "{paths:?}");
+        // That the process lives, and the page's own files, the same in every house: as the README says.
+        let is_open = |path: &str| matches!(path, "/livez" | "/") || path.starts_with("/page/");
+        for path in &paths {
+            // What looks like an open path to a careless eye is another one.
+            for spelled in [path.clone(), format!("{path}/"), format!("/livez/..{path}"), format!("/{path}")]
+            {
+                for method in METHODS {
+                    let status = home.ask(method, &spelled, "", "").await.status;
+                    assert_eq!(status != 401, is_open(&spelled), "{method} {spelled}: {status}");
+                }
+            }
+            let right = "Authorization: Bearer correct-horse-battery\r\n";
+            let status = home.ask("DELETE", path, right, "").await.status;
+            assert_eq!(status, 405, "with the token {path} is there");
+        }
     });
 }
 

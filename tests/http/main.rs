@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "tests are named, not documented")]
 
 mod api;
+mod document;
 mod ending;
 mod events;
 mod figures;

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// Nothing here takes longer than this.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [[gateway]]
 id = "home"
 address = "emulator"
@@ -128,6 +128,7 @@ impl Plan {
         let app = assemble(&config, vec![Box::new(MemoryDial(emulator.clone()))], &audience, 1);
         let house = House {
             roll: app.roll(),
+            reloads: app.reloads(),
             gateways: vec![GatewayCard {
                 id: "home".into(),
                 address: "emulator".into(),

@@ -12,7 +12,7 @@ use crate::truth::Truth;
 
 /// How long before it was heard a report may have become true: 55 ms after the change it wants to speak, and
 /// then the bus may be busy.
-const REPORT_LAG: Duration = Duration::from_millis(700);
+pub(crate) const REPORT_LAG: Duration = Duration::from_millis(700);
 
 /// The same for a reply that another master caused: the assumption F of the update rule.
 const REPLY_LAG: Duration = Duration::from_millis(100);
@@ -47,6 +47,10 @@ pub(crate) enum Promise {
     Queue,
     /// Not fresh and true again in time after the faults had stopped.
     Liveness,
+    /// S7: a module in use that nobody asked for two periods, though there was bus time.
+    Refreshed,
+    /// S9: what was kept over a restart was vouched for, or announced.
+    Restart,
     /// An actor died, or could not stop.
     Alive,
 }
@@ -99,6 +103,8 @@ pub(crate) struct Figures {
     pub(crate) confirmed: u64,
     pub(crate) recoveries: u64,
     pub(crate) connections: u64,
+    /// How often what was done to the house, besides the faults that its emulator counts.
+    pub(crate) acts: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -116,7 +122,6 @@ pub(crate) struct Court {
     pub(crate) figures: Figures,
     pub(crate) verdicts: BTreeMap<Promise, u64>,
     pub(crate) violations: Vec<Violation>,
-    /// No verdicts before: for a look at one of them.
     floors: BTreeMap<(Window, Point), Floor>,
     trace: DefaultHasher,
 }
@@ -144,6 +149,11 @@ impl Court {
         self.trace.finish()
     }
 
+    /// Notes something that was done to the house.
+    pub(crate) fn act(&mut self, what: &'static str) {
+        *self.figures.acts.entry(what).or_default() += 1;
+    }
+
     /// Notes a broken promise.
     pub(crate) fn broken(&mut self, promise: Promise, at: Duration, what: impl FnOnce() -> String) {
         let count = self.verdicts.entry(promise).or_default();
@@ -160,6 +170,9 @@ impl Court {
         self.trace((now, shown.point, shown.on, shown.level, freshness));
         if shown.freshness == Freshness::Pending {
             return;
+        }
+        if (shown.freshness, shown.origin) == (Freshness::Fresh, Some(Origin::Snapshot)) {
+            self.broken(Promise::Restart, now, || format!("{window:?} vouches for what was kept: {shown:?}"));
         }
         let life = self.truth.of(shown.point);
         let never_said = shown.on.is_some_and(|on| !life.said_on.ever(u8::from(on)));

@@ -21,6 +21,9 @@ use crate::weather::Weather;
 /// after 32 s and dialled within 5 s more, a module that was silent is left alone for 60 s at most.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(90);
 
+/// How long after the last fault the polls have found their pace again.
+const POLLED_AFTER: Duration = Duration::from_secs(60);
+
 /// What came of a run.
 pub(crate) struct Outcome {
     pub(crate) seed: u64,
@@ -74,7 +77,7 @@ async fn live(seed: u64, length: Duration, knobs: Knobs) -> Outcome {
         mood: 200,
         mood_until: Duration::ZERO,
         trial_at: Duration::from_secs(chance.u64(120..420)),
-        inspected: Duration::ZERO,
+        blow_at: Duration::ZERO,
         chance,
         house,
     };
@@ -104,7 +107,8 @@ struct Day {
     mood: u64,
     mood_until: Duration,
     trial_at: Duration,
-    inspected: Duration,
+    /// From when on the daemon itself may be hit.
+    blow_at: Duration,
 }
 
 impl Day {
@@ -116,9 +120,10 @@ impl Day {
         }
         self.weather.turn(&self.house.line, &mut self.chance);
         self.act();
-        if now >= self.inspected + Duration::from_secs(60) {
-            self.inspected = now;
-            self.house.inspect().await;
+        self.house.inspect().await;
+        if self.weather.stormy && now >= self.blow_at {
+            self.blow_at = now + Duration::from_millis(self.chance.u64(20_000..400_000));
+            self.blow().await;
         }
         if now >= self.trial_at {
             self.trial().await;
@@ -131,6 +136,26 @@ impl Day {
             until = until.min(self.weather.turns_at);
         }
         tokio::time::sleep(until.saturating_sub(self.house.line.now()).max(Duration::from_millis(1))).await;
+    }
+
+    /// The daemon itself is hit: its machine stands still, or it ends and is started again.
+    async fn blow(&mut self) {
+        let ms = |least, most, chance: &mut Rng| Duration::from_millis(chance.u64(least..most));
+        match self.chance.u8(0..4) {
+            0 | 1 => {
+                for _ in 0..self.chance.u8(0..4) {
+                    let lamp = self.house.lamps[self.chance.usize(0..self.house.lamps.len())];
+                    self.house.touch(lamp, &self.weather, &mut self.chance);
+                }
+                let how_long = ms(200, 20_000, &mut self.chance);
+                self.house.stall(how_long).await;
+            }
+            way => {
+                // No sooner than systemd starts it again, and not before the last reply is gone.
+                let away = ms(3_500, 20_000, &mut self.chance);
+                self.house.restart(way == 2, away, self.chance.u64(..)).await;
+            }
+        }
     }
 
     fn act(&mut self) {
@@ -151,7 +176,10 @@ impl Day {
             78..80 => house.foreign_command(lamp, weather, chance),
             80..84 => house.unheard_read(serial, weather, chance),
             84..88 => house.echo(weather, chance),
-            88 => house.garbage(chance),
+            88 => {
+                house.court.borrow_mut().act("garbage");
+                house.garbage(chance);
+            }
             89..92 => house.press(chance),
             92 => house.stranger(chance),
             93 => house.toggle_reports(serial, chance),
@@ -174,6 +202,9 @@ impl Day {
                 self.house.command(index, target(lamp.dims, &mut self.chance), Until::Confirmed);
             }
             tokio::time::sleep(Duration::from_secs(3)).await;
+            if self.house.line.now() > began + POLLED_AFTER {
+                self.house.all_polled();
+            }
         }
         tokio::time::sleep(Duration::from_secs(6)).await;
         (0..self.house.lamps.len()).for_each(|index| self.house.read(index, Want::Any));

@@ -7,17 +7,21 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
-use conbusd::actors::ask;
-use conbusd::actors::events::{AccessoryChanged, LinkChanged, LinkState, Observe};
-use conbusd::app::{App, Audience, Rules, assemble_by};
+use conbusd::actors::events::{AccessoryChanged, GetState, LinkChanged, LinkState, Observe};
+use conbusd::actors::keeper::KeeperPlan;
+use conbusd::actors::{ask, now as moment};
+use conbusd::app::restore::restore;
+use conbusd::app::{App, Audience, Beginning, Rules, assemble_from};
 use conbusd::conbus::{ModuleType, Percent, Point, SerialNumber};
 use conbusd::config::{self, Config};
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup};
-use conbusd::policy::AccessoryKind;
+use conbusd::policy::store::Want;
 use conbusd::policy::switch::AccessoryState;
+use conbusd::policy::{AccessoryKind, Freshness, KeepingPlan, Origin};
+use conbusd::vault::MemoryVault;
 use fastrand::Rng;
 
-use crate::court::{Court, Promise, Shown, Window};
+use crate::court::{Court, Promise, REPORT_LAG, Shown, Window};
 use crate::pace::Pace;
 use crate::wire::{Line, LineDial};
 
@@ -49,6 +53,12 @@ pub(crate) struct House {
     pub(crate) max_entries: usize,
     pub(crate) ttl: Duration,
     pub(crate) polls: bool,
+    /// Lamps whose wish the doors have heard of since the daemon started.
+    wished: Rc<RefCell<BTreeSet<usize>>>,
+    vault: MemoryVault,
+    config: Config,
+    audience: Audience,
+    rules: Rules,
 }
 
 /// What the doors would have been told.
@@ -56,6 +66,7 @@ struct Door {
     court: Rc<RefCell<Court>>,
     line: Rc<Line>,
     lamps: Rc<Vec<Lamp>>,
+    wished: Rc<RefCell<BTreeSet<usize>>>,
 }
 
 impl Actor for Door {
@@ -66,8 +77,15 @@ impl Handler<AccessoryChanged> for Door {
     type Result = ();
 
     fn handle(&mut self, changed: AccessoryChanged, _: &mut Context<Self>) {
-        let shown = shown(self.lamps[changed.id.0 as usize], &changed.state);
-        self.court.borrow_mut().shown(Window::Told, &shown, self.line.now());
+        let place = changed.id.0 as usize;
+        let (shown, now) = (shown(self.lamps[place], &changed.state), self.line.now());
+        let mut court = self.court.borrow_mut();
+        if shown.freshness == Freshness::Pending {
+            self.wished.borrow_mut().insert(place);
+        } else if shown.origin == Some(Origin::Snapshot) && !self.wished.borrow().contains(&place) {
+            court.broken(Promise::Restart, now, || format!("what was kept is announced: {shown:?}"));
+        }
+        court.shown(Window::Told, &shown, now);
     }
 }
 
@@ -171,16 +189,34 @@ pub(crate) fn build(chance: &mut Rng, knobs: &Knobs) -> House {
     let pace = Pace::new(BTreeSet::from([serial(99)]));
     let line = Line::new(emulator, court.clone(), pace, modules.into());
     line.sample();
-    let door = Door { court: court.clone(), line: line.clone(), lamps: lamps.clone() }.start();
+    let wished = Rc::new(RefCell::default());
+    let (told, on, of) = (court.clone(), line.clone(), lamps.clone());
+    let door = Door { court: told, line: on, lamps: of, wished: Rc::clone(&wished) }.start();
     let audience = Audience {
         accessories: vec![door.clone().recipient()],
         links: vec![door.recipient()],
         ..Audience::default()
     };
-    let dials = vec![Box::new(LineDial(line.clone())) as Box<dyn conbusd::transport::Dial>];
-    let app = assemble_by(&config, dials, &audience, chance.u64(..), &knobs.rules);
+    let (vault, rules) = (MemoryVault::default(), knobs.rules.clone());
+    let app = daemon(&config, &line, &audience, beginning(&vault, &rules, chance.u64(..)));
     let actors = INSTALLED.iter().filter(|(_, kind)| kind.is_actor()).map(|(n, _)| serial(*n)).collect();
-    House { app, line, court, lamps, actors, max_entries, ttl, polls }
+    House { app, line, court, lamps, actors, max_entries, ttl, polls, wished, vault, config, audience, rules }
+}
+
+/// A wall clock that follows virtual time.
+fn wall() -> Duration {
+    Duration::from_secs(1_800_000_000) + moment().since_start()
+}
+
+fn beginning(vault: &MemoryVault, rules: &Rules, seed: u64) -> Beginning {
+    let plan = KeeperPlan { keeping: KeepingPlan::default(), vault: Box::new(vault.clone()), wall };
+    let restored = restore(vault, wall()).snapshot;
+    Beginning { seed, rules: rules.clone(), restored, keeper: Some(plan) }
+}
+
+fn daemon(config: &Config, line: &Rc<Line>, audience: &Audience, beginning: Beginning) -> App {
+    let dials = vec![Box::new(LineDial(line.clone())) as Box<dyn conbusd::transport::Dial>];
+    assemble_from(config, dials, audience, beginning)
 }
 
 impl House {
@@ -188,6 +224,56 @@ impl House {
     pub(crate) fn points_of(&self, serial: SerialNumber) -> Vec<(usize, Lamp)> {
         let lamps = self.lamps.iter().copied().enumerate();
         lamps.filter(|(_, lamp)| lamp.point.serial == serial).collect()
+    }
+
+    /// The daemon ends and starts again after a while, in order or, with what it had written last, as killed.
+    /// What is restored is stale and no event, until the bus has said it again.
+    pub(crate) async fn restart(&mut self, killed: bool, away: Duration, seed: u64) {
+        let kept = self.vault.0.borrow().text.clone();
+        self.app.drain().await;
+        if killed {
+            self.vault.0.borrow_mut().text = kept;
+        }
+        self.court.borrow_mut().act(if killed { "killed" } else { "restarted" });
+        self.court.borrow_mut().link_down = Some(self.line.now());
+        self.wished.borrow_mut().clear();
+        tokio::time::sleep(away).await;
+        let beginning = beginning(&self.vault, &self.rules, seed);
+        let restored = beginning.restored.outputs.clone();
+        self.app = daemon(&self.config, &self.line, &self.audience, beginning);
+        let now = self.line.now();
+        for (index, lamp) in self.lamps.iter().enumerate() {
+            let kept = restored.iter().find(|one| one.point == lamp.point).and_then(|one| one.on);
+            let want = GetState { max_age: Want::Any };
+            let state = ask(&self.app.accessories[index], want, Duration::from_secs(1)).await;
+            let right = state.as_ref().is_ok_and(|state| match kept {
+                Some((on, _)) if restored.len() <= self.max_entries => {
+                    state.on == Some(on) && state.freshness >= Freshness::Stale
+                }
+                _ => state.freshness >= Freshness::Stale,
+            });
+            if !right {
+                let what = || format!("{:?} was kept as {kept:?} and is shown as {state:?}", lamp.point);
+                self.court.borrow_mut().broken(Promise::Restart, now, what);
+            }
+        }
+    }
+
+    /// The machine stands still, and the house does not: virtual time passes while no actor runs.
+    pub(crate) async fn stall(&self, how_long: Duration) {
+        let before = self.line.now();
+        self.line.asleep.set(self.line.asleep.get() + how_long);
+        tokio::time::advance(how_long).await;
+        let now = self.line.now();
+        let mut court = self.court.borrow_mut();
+        court.act("stall");
+        // What waited in the socket is dated from when it is read.
+        let changed: Vec<Point> = court
+            .truth
+            .points()
+            .filter(|&point| court.truth.of(point).changed(before.saturating_sub(REPORT_LAG), now))
+            .collect();
+        court.truth.excuse(now + self.ttl, |point| changed.contains(&point));
     }
 
     /// Looks at the bounds of every queue.

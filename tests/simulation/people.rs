@@ -23,6 +23,9 @@ use crate::weather::Weather;
 const READ_WITHIN: Duration = Duration::from_millis(3_500);
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
+/// Two poll periods of a module that reports by itself; the others are polled more often.
+const POLLED_WITHIN: Duration = Duration::from_secs(2 * 20);
+
 /// Two changes of one output are told in their order when they are this far apart.
 const HANDS_APART: Duration = Duration::from_millis(100);
 
@@ -30,13 +33,18 @@ impl House {
     /// Reads an accessory as a door does, and judges the answer.
     pub(crate) fn read(&self, index: usize, max_age: Want) {
         let (lamp, court, line) = (self.lamps[index], self.court.clone(), self.line.clone());
-        let asked = line.now();
+        let (asked, asleep) = (line.now(), line.asleep.get());
         let answer = ask(&self.app.accessories[index], GetState { max_age }, READ_WITHIN * 2);
         spawn_local(async move {
             let answer = answer.await;
             let now = line.now();
             let mut court = court.borrow_mut();
-            judge_deadline(&mut court, ("a read of", lamp.point), asked..now, READ_WITHIN);
+            judge_deadline(
+                &mut court,
+                ("a read of", lamp.point),
+                asked..line.awake(now, asleep),
+                READ_WITHIN,
+            );
             match answer {
                 Ok(state) => {
                     let shown = shown(lamp, &state);
@@ -51,14 +59,19 @@ impl House {
     /// Reads the cache itself.
     pub(crate) fn read_cache(&self, index: usize, max_age: Want) {
         let (lamp, court, line) = (self.lamps[index], self.court.clone(), self.line.clone());
-        let asked = line.now();
+        let (asked, asleep) = (line.now(), line.asleep.get());
         let read = Read { point: lamp.point, max_age, urgency: Urgency::Reader };
         let answer = ask(&self.app.cache, read, READ_WITHIN * 2);
         spawn_local(async move {
             let answer = answer.await;
             let now = line.now();
             let mut court = court.borrow_mut();
-            judge_deadline(&mut court, ("a read of", lamp.point), asked..now, READ_WITHIN);
+            judge_deadline(
+                &mut court,
+                ("a read of", lamp.point),
+                asked..line.awake(now, asleep),
+                READ_WITHIN,
+            );
             match answer {
                 Ok(reading) => {
                     let shown = Shown {
@@ -80,7 +93,7 @@ impl House {
     /// Gives a command; when it is confirmed it must have happened.
     pub(crate) fn command(&self, index: usize, target: Target, until: Until) {
         let (lamp, court, line) = (self.lamps[index], self.court.clone(), self.line.clone());
-        let asked = line.now();
+        let (asked, asleep) = (line.now(), line.asleep.get());
         let answer =
             ask(&self.app.accessories[index], SetTarget { target, until, client: 1 }, WRITE_WITHIN * 2);
         spawn_local(async move {
@@ -88,7 +101,12 @@ impl House {
             let now = line.now();
             let mut court = court.borrow_mut();
             court.trace((now, answer.is_ok()));
-            judge_deadline(&mut court, ("a command for", lamp.point), asked..now, WRITE_WITHIN);
+            judge_deadline(
+                &mut court,
+                ("a command for", lamp.point),
+                asked..line.awake(now, asleep),
+                WRITE_WITHIN,
+            );
             // A newer wish may have taken its place: what is reported done is what is shown.
             if let Ok(state) = answer
                 && until == Until::Confirmed
@@ -222,6 +240,17 @@ impl House {
         }
     }
 
+    /// Whether each module in use was asked within two poll periods, now that there is bus time for all of them.
+    pub(crate) fn all_polled(&self) {
+        let now = self.line.now();
+        let late =
+            |serial: &&SerialNumber| self.line.read_at(**serial).is_none_or(|at| at + POLLED_WITHIN < now);
+        for serial in self.actors.iter().filter(late).filter(|_| self.polls) {
+            let what = || format!("{serial} was asked last at {:?}", self.line.read_at(*serial));
+            self.court.borrow_mut().broken(Promise::Refreshed, now, what);
+        }
+    }
+
     /// Whether every lamp is fresh and true when it is asked for, now that nothing is wrong any more.
     pub(crate) async fn all_well(&self) {
         if self.max_entries < self.lamps.len() {
@@ -253,7 +282,7 @@ impl House {
     }
 }
 
-/// Judges how long an answer took; `what` names the question and its output.
+/// Judges how long an answer took, not counting what the machine stood still; `what` names the question and its output.
 fn judge_deadline(
     court: &mut crate::court::Court,
     (what, point): (&str, Point),

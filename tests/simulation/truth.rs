@@ -98,6 +98,13 @@ pub(crate) struct Life {
     pub(crate) excused_until: Duration,
 }
 
+impl Life {
+    /// Whether anything of it changed between these times.
+    pub(crate) fn changed(&self, from: Duration, to: Duration) -> bool {
+        self.on.changed(from, to) || self.level.changed(from, to)
+    }
+}
+
 /// Every output of the house.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {

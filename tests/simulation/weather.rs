@@ -77,6 +77,7 @@ impl Weather {
         }
         if chance.u8(0..3) == 0 {
             line.chunk.set(chance.usize(1..24));
+            line.court.borrow_mut().act("split");
         }
     }
 
@@ -125,13 +126,23 @@ impl Weather {
                 let ways = [Ending::Fin, Ending::Rst, Ending::RstMidFrame, Ending::BlackHole];
                 let how = ways[chance.usize(0..ways.len())];
                 line.dead.set(line.dead.get() || how == Ending::BlackHole);
+                line.court.borrow_mut().act(match how {
+                    Ending::Fin => "fin",
+                    Ending::Rst => "rst",
+                    Ending::RstMidFrame => "rst_mid_frame",
+                    Ending::BlackHole => "black_hole",
+                });
                 line.emulator.drop_client(how);
             }
             2 => {
+                line.court.borrow_mut().act("refused");
                 line.emulator.refuse_for(Duration::from_millis(chance.u64(100..40_000)));
                 line.emulator.drop_client(Ending::Fin);
             }
-            3 => line.emulator.gateway_up(false),
+            3 => {
+                line.court.borrow_mut().act("gateway_down");
+                line.emulator.gateway_up(false);
+            }
             4 | 5 => {
                 self.restarting.push((serial, now));
                 line.emulator.restart(serial);

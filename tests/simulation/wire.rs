@@ -2,7 +2,7 @@
 //! that the house did not say: replies heard twice, replies to masters whose questions nobody heard, garbage.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -45,15 +45,19 @@ pub(crate) struct Line {
     open: Cell<u32>,
     /// How long after it the next reply is heard once more.
     pub(crate) echo: Cell<Option<Duration>>,
-    pub(crate) dials: Cell<u64>,
+    /// How long the machine stood still, all in all.
+    pub(crate) asleep: Cell<Duration>,
     /// Which connection it is, by number.
     connection: Cell<u64>,
     /// When each module was last told to do something.
     commands: RefCell<BTreeMap<SerialNumber, Duration>>,
     /// What has begun to repeat itself since the last time that all was well.
     pub(crate) stormed: RefCell<Vec<SerialNumber>>,
-    /// How often the state of each module was read.
+    /// Modules that were asked something and have not answered.
+    asked: RefCell<BTreeSet<SerialNumber>>,
+    /// How often the state of each module was read, and when its outputs were read last.
     reads: RefCell<BTreeMap<SerialNumber, u64>>,
+    read_at: RefCell<BTreeMap<SerialNumber, Duration>>,
 }
 
 impl Line {
@@ -74,11 +78,13 @@ impl Line {
             dead: Cell::new(false),
             open: Cell::new(0),
             echo: Cell::new(None),
-            dials: Cell::new(0),
+            asleep: Cell::default(),
             connection: Cell::new(0),
             commands: RefCell::default(),
             stormed: RefCell::default(),
+            asked: RefCell::default(),
             reads: RefCell::default(),
+            read_at: RefCell::default(),
         })
     }
 
@@ -107,6 +113,17 @@ impl Line {
     /// How often the state of a module was read.
     pub(crate) fn reads_of(&self, serial: SerialNumber) -> u64 {
         self.reads.borrow().get(&serial).copied().unwrap_or(0)
+    }
+
+    /// The time `now` for somebody who began when the machine had stood still for `asleep`, and for whom that does
+    /// not count.
+    pub(crate) fn awake(&self, now: Duration, asleep: Duration) -> Duration {
+        now.saturating_sub(self.asleep.get().saturating_sub(asleep))
+    }
+
+    /// When the outputs of a module were read last.
+    pub(crate) fn read_at(&self, serial: SerialNumber) -> Option<Duration> {
+        self.read_at.borrow().get(&serial).copied()
     }
 
     /// Notes a command on its way to a module.
@@ -167,6 +184,12 @@ impl Line {
         court.figures.sent += 1;
         court.trace((now, telegram.to_string()));
         self.pace.borrow_mut().wrote(telegram, now, &mut court);
+        if let Telegram::System(system) = telegram {
+            self.asked.borrow_mut().insert(system.serial);
+            if system.reads() == Some(Datapoint::OUTPUTS) {
+                self.read_at.borrow_mut().insert(system.serial, now);
+            }
+        }
         if let Telegram::System(system) = telegram
             && matches!(system.reads(), Some(Datapoint::OUTPUTS | Datapoint::LEVELS))
         {
@@ -192,6 +215,11 @@ impl Line {
             Telegram::Reply(reply) => {
                 if let Some(after) = self.echo.take().filter(|_| by_itself) {
                     self.say_later(telegram.to_bytes(), after);
+                }
+                // Six repeats are believed until they are known for what they are, whenever they come through.
+                let answers = self.asked.borrow_mut().remove(&reply.serial);
+                if !answers && self.stormed.borrow().contains(&reply.serial) {
+                    court.truth.excuse(now + STORM_NOTICED, |point| point.serial == reply.serial);
                 }
                 said(reply, now, &mut court);
             }
@@ -233,7 +261,6 @@ pub(crate) struct LineDial(pub(crate) Rc<Line>);
 impl Dial for LineDial {
     fn dial(&self) -> Dialled {
         let line = self.0.clone();
-        line.dials.set(line.dials.get() + 1);
         let stream = line.emulator.connect();
         let end = stream.map(|stream| LineEnd::new(line, stream));
         Box::pin(async move {

@@ -13,6 +13,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("actors", &["policy", "transport", "vault", "conbus"]),
     ("doors", &["actors", "vault", "conbus", "policy"]),
     ("emulator", &["conbus"]),
+    ("fuzzing", &["tools", "config", "doors", "policy", "conbus"]),
     ("tools", &["app", "config", "policy", "transport", "emulator", "conbus"]),
     ("app", &["config", "doors", "actors", "policy", "transport", "vault", "emulator", "conbus"]),
     ("main", &["app", "config", "tools", "emulator", "policy", "conbus"]),

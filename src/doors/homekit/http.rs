@@ -1,10 +1,10 @@
 //! HTTP as controllers speak it: requests out of bytes, answers and events into bytes. Everything has a limit.
 
 /// Beyond it a head is refused.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
+pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Beyond it a body is refused.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// More header lines than any controller sends.
 const HEADERS_MAX: usize = 32;
@@ -79,6 +79,12 @@ impl Inbox {
     /// Whether part of a request is here.
     pub(super) fn is_partial(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// How many bytes wait for the rest of their request.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.waiting.len()
     }
 
     /// What lies behind the last request.

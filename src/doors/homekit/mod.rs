@@ -20,6 +20,8 @@ mod batch;
 mod bytes_as_hex;
 mod code;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hall;
 mod http;
 mod hub;

@@ -4,7 +4,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 
 /// The most that one piece carries.
-const PIECE_BYTES: usize = 1024;
+pub(super) const PIECE_BYTES: usize = 1024;
 
 const LENGTH_BYTES: usize = 2;
 const TAG_BYTES: usize = 16;
@@ -58,6 +58,12 @@ impl Opener {
     /// An opener at the beginning of its session.
     pub(super) fn new(key: &[u8; 32]) -> Self {
         Self { cipher: ChaCha20Poly1305::new(key.into()), count: 0, waiting: Vec::new() }
+    }
+
+    /// How many bytes wait for the rest of their piece.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Takes what arrived and gives what it opens to. Holds back less than one piece.

@@ -34,6 +34,53 @@ const ACCEPT_WITHIN: Duration = Duration::from_millis(4);
 /// How long what goes on behind an answer may take.
 const BEHIND_WITHIN: Duration = Duration::from_secs(6);
 
+/// What can be asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Route {
+    /// Exchange long-term keys, with the code.
+    PairSetup,
+    /// Agree on the keys of a session.
+    PairVerify,
+    /// Blink, while nobody is paired.
+    Identify,
+    /// The whole database.
+    Accessories,
+    /// Some values.
+    Read,
+    /// Wishes and subscriptions.
+    Write,
+    /// Announce a write.
+    Prepare,
+    /// Who is paired.
+    Pairings,
+}
+
+/// Everything that is answered.
+pub(super) const ROUTES: [(Method, &str, Route); 8] = [
+    (Method::Post, "/pair-setup", Route::PairSetup),
+    (Method::Post, "/pair-verify", Route::PairVerify),
+    (Method::Post, "/identify", Route::Identify),
+    (Method::Get, "/accessories", Route::Accessories),
+    (Method::Get, "/characteristics", Route::Read),
+    (Method::Put, "/characteristics", Route::Write),
+    (Method::Put, "/prepare", Route::Prepare),
+    (Method::Post, "/pairings", Route::Pairings),
+];
+
+impl Route {
+    /// What is asked; else the status of the refusal.
+    fn of(method: Method, path: &str) -> Result<Self, u16> {
+        let mut here = ROUTES.iter().filter(|(_, own, _)| *own == path).peekable();
+        let otherwise = if here.peek().is_some() { 405 } else { 404 };
+        here.find(|(own, ..)| *own == method).map(|(.., route)| *route).ok_or(otherwise)
+    }
+
+    /// Whether it is for everybody; all else is for controllers in a session of their own.
+    fn is_open(self) -> bool {
+        matches!(self, Self::PairSetup | Self::PairVerify | Self::Identify)
+    }
+}
+
 /// What follows an answer.
 #[derive(Debug)]
 pub(super) enum Next {
@@ -63,35 +110,30 @@ impl Talk {
         let started = now();
         self.hall.borrow_mut().used(self.session, started);
         let route = (request.method, request.path.clone());
-        let (answer, next) = match (request.method, request.path.as_str()) {
-            (Method::Post, "/pair-verify") => self.pair_verify(&request.body),
-            _ => (self.plain(request).await, Next::Stay),
+        let (answer, next) = match Route::of(request.method, &request.path) {
+            Err(status) => (Answer::bare(status), Next::Stay),
+            Ok(route) if !route.is_open() && !self.is_verified() => {
+                (failed(470, Status::Privileges), Next::Stay)
+            }
+            Ok(route) => self.follow(route, request).await,
         };
         debug!(target: "homekit", "{:?} {:?} status={} after={:?}", route.0, route.1, answer.status, now().since(started));
         (answer, next)
     }
 
-    async fn plain(&mut self, request: Request) -> Answer {
+    async fn follow(&mut self, route: Route, request: Request) -> (Answer, Next) {
         let body = &request.body[..];
-        match (request.method, request.path.as_str()) {
-            (Method::Post, "/pair-setup") => self.pair_setup(body).await,
-            (Method::Post, "/identify") => self.identify(),
-            (Method::Get, "/accessories") if self.is_verified() => self.accessories().await,
-            (Method::Get, "/characteristics") if self.is_verified() => self.read(&request.query).await,
-            (Method::Put, "/characteristics") if self.is_verified() => self.write(body).await,
-            (Method::Put, "/prepare") if self.is_verified() => self.prepare(body),
-            (Method::Post, "/pairings") if self.is_verified() => self.pairings(body).await,
-            (Method::Get, "/accessories")
-            | (Method::Get | Method::Put, "/characteristics")
-            | (Method::Put, "/prepare")
-            | (Method::Post, "/pairings") => failed(470, Status::Privileges),
-            (
-                _,
-                "/accessories" | "/characteristics" | "/prepare" | "/pairings" | "/pair-setup"
-                | "/pair-verify" | "/identify",
-            ) => Answer::bare(405),
-            _ => Answer::bare(404),
-        }
+        let answer = match route {
+            Route::PairSetup => self.pair_setup(body).await,
+            Route::PairVerify => return self.pair_verify(body),
+            Route::Identify => self.identify(),
+            Route::Accessories => self.accessories().await,
+            Route::Read => self.read(&request.query).await,
+            Route::Write => self.write(body).await,
+            Route::Prepare => self.prepare(body),
+            Route::Pairings => self.pairings(body).await,
+        };
+        (answer, Next::Stay)
     }
 
     fn is_verified(&self) -> bool {

@@ -33,6 +33,10 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long sessions may take to finish what they answer.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
 
+/// What the kernel keeps for a controller that reads slowly: a full bridge's database twice over. Left to itself it keeps
+/// megabytes for each stranger who asks and does not read.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+
 /// After an accept that failed, usually for want of open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -197,7 +201,9 @@ async fn accept(listener: TcpListener, hall: Rc<RefCell<Hall>>, bridge: usize) {
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_keepalive(&KEEP_ALIVE)
+    let socket = SockRef::from(stream);
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.set_tcp_keepalive(&KEEP_ALIVE)
 }
 
 /// Takes every new list of the accessories. Before anybody is told a number, it is kept.

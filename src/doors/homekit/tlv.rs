@@ -87,15 +87,19 @@ impl Tlv {
         if text.is_empty() { Ok(Self(items)) } else { Err(Truncated) }
     }
 
-    /// Writes the text.
+    /// Writes the text. An empty piece ends a full value before a neighbour of its kind, which would go on with it.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        for (kind, value) in &self.0 {
+        for (at, (kind, value)) in self.0.iter().enumerate() {
             let mut pieces = value.chunks(usize::from(u8::MAX));
             let first = pieces.next().unwrap_or_default();
             for piece in std::iter::once(first).chain(pieces) {
                 text.extend_from_slice(&[*kind, piece.len() as u8]);
                 text.extend_from_slice(piece);
+            }
+            let is_full = !value.is_empty() && value.len().is_multiple_of(usize::from(u8::MAX));
+            if is_full && self.0.get(at + 1).is_some_and(|(next, _)| next == kind) {
+                text.extend_from_slice(&[*kind, 0]);
             }
         }
         text
@@ -110,11 +114,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(items in prop::collection::vec((0u8..12, 0usize..900), 0..8)) {
-            // Neighbours of one kind need a separator, as in the list of pairings.
+        fn what_is_written_is_read(items in prop::collection::vec((0u8..3, prop_oneof![0usize..900, Just(255), Just(510)]), 0..8)) {
             let mut tlv = Tlv::default();
             for (kind, length) in items {
-                tlv = tlv.with(kind, &vec![kind; length]).with(kind::SEPARATOR, &[]);
+                tlv = tlv.with(kind, &vec![kind; length]);
             }
             prop_assert_eq!(Tlv::parse(&tlv.encode()), Ok(tlv));
         }
@@ -140,6 +143,14 @@ mod tests {
         assert_eq!((tlv.get(1), tlv.0.len()), (Some(&b"A"[..]), 2));
         let full = [&[1u8, 255][..], &[9; 255], &[1, 1, 9]].concat();
         assert_eq!(Tlv::parse(&full).unwrap().get(1).map(<[u8]>::len), Some(256));
+    }
+
+    #[test]
+    fn a_full_value_does_not_take_its_neighbour_along() {
+        let tlv = Tlv::default().with(5, &[9; 255]).with(5, &[8; 3]).with(5, &[7; 510]).with(6, &[1]);
+        let text = tlv.encode();
+        assert_eq!(Tlv::parse(&text), Ok(tlv));
+        assert_eq!(text.len(), 257 + 2 + 5 + 2 * 257 + 3, "an empty piece behind the first alone");
     }
 
     #[test]

@@ -3,19 +3,18 @@
 //! Both lie behind other doors of the daemon and inside the emulated house. This door knows neither: the app hands
 //! it a look and a press, or does not.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
-use super::routes::{OBSERVE_WITHIN, Shared, Site, good, read};
+use super::routes::{OBSERVE_WITHIN, Route, Shared, good, read};
 use super::translate::Fault;
 use super::{Observed, json as words};
 use crate::conbus::SerialNumber;
@@ -36,11 +35,12 @@ pub struct Beside {
 pub type Press = Box<dyn Fn(&Panel, u8) -> bool + Send + Sync>;
 
 /// An emulated module with keys on a wall.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct Panel {
     /// The id of its gateway.
     pub gateway: String,
     /// Which module.
+    #[schema(value_type = String, pattern = "^[0-9]{10}$")]
     pub module: SerialNumber,
     /// The name of its type.
     #[serde(rename = "type")]
@@ -52,7 +52,7 @@ pub struct Panel {
 }
 
 /// A key of a panel.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct Key {
     /// Its input, from 0.
     pub input: u8,
@@ -61,7 +61,7 @@ pub struct Key {
 }
 
 /// What a key does to one accessory.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct Deed {
     /// The id of the accessory.
     pub accessory: String,
@@ -71,11 +71,12 @@ pub struct Deed {
     pub parameter: u8,
 }
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
-        .route("/api/homekit", get(homekit))
-        .route("/api/emulator", get(panels))
-        .route("/api/emulator/{gateway}/press", post(press))
+pub(super) fn routes() -> [Route; 3] {
+    [
+        ("/api/homekit", get(homekit)),
+        ("/api/emulator", get(panels)),
+        ("/api/emulator/{gateway}/press", post(press)),
+    ]
 }
 
 async fn homekit(State(site): Shared) -> Result<Response, Fault> {
@@ -94,11 +95,23 @@ async fn panels(State(site): Shared) -> Response {
 }
 
 /// The body of a press.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Pressed {
+pub(super) struct Pressed {
+    /// Which wall switch.
+    #[schema(value_type = String, pattern = "^[0-9]{10}$", example = "0012345002")]
     module: SerialNumber,
+    /// Which of its keys, from 0.
+    #[schema(maximum = 7)]
+    #[serde(deserialize_with = "whole")]
     input: u8,
+}
+
+/// 6 and 6.0 are one number in JSON.
+fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+    let number = f64::deserialize(from)?;
+    let is_input = number.fract() == 0.0 && (0.0..=255.0).contains(&number);
+    is_input.then_some(number as u8).ok_or_else(|| D::Error::custom("`input` must be a whole number from 0"))
 }
 
 async fn press(
@@ -166,6 +179,7 @@ mod tests {
             wanted(&panels, gateway, body.as_bytes()).map(|(_, input)| input).map_err(|fault| fault.code)
         };
         assert_eq!(ask("home", r#"{"module":"0012345002","input":7}"#), Ok(7));
+        assert_eq!(ask("home", r#"{"module":"0012345002","input":7.0}"#), Ok(7));
         assert_eq!(ask("barn", r#"{"module":"0012345002","input":7}"#), Err("not_emulated"));
         assert_eq!(ask("home", r#"{"module":"0012345003","input":7}"#), Err("unknown_module"));
         for wrong in [
@@ -175,6 +189,8 @@ mod tests {
             r#"{"module":"0012345002"}"#,
             r#"{"module":"0012345002","input":8}"#,
             r#"{"module":"0012345002","input":-1}"#,
+            r#"{"module":"0012345002","input":0.5}"#,
+            r#"{"module":"0012345002","input":"0"}"#,
             r#"{"module":"12","input":0}"#,
             r#"{"module":"0012345002","input":0,"held":1}"#,
         ] {

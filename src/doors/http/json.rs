@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::translate::Fault;
 use crate::actors::events::{Direction, LinkState};
@@ -11,18 +12,32 @@ use crate::policy::switch::AccessoryState;
 use crate::policy::{AccessoryKind, Freshness, Moment, Origin};
 
 /// An accessory as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct AccessoryObject<'a> {
+    /// By which it is asked for.
     id: &'a str,
+    /// Its name.
     name: &'a str,
+    /// Where it is; may be empty.
     room: &'a str,
     kind: AccessoryKind,
+    /// The serial number of its module.
+    #[schema(value_type = String, pattern = "^[0-9]{10}$")]
     module: SerialNumber,
+    /// Its output, from 0.
+    #[schema(value_type = u8, maximum = 7)]
     output: OutputIndex,
+    /// Null: not known.
+    #[schema(required)]
     on: Option<bool>,
+    /// Of a dimmer, 0 when it is off; null of others, or not known.
+    #[schema(required, value_type = Option<u8>, maximum = 100)]
     brightness: Option<Percent>,
     freshness: Freshness,
+    /// Since the last observation; of a reply, since its query was sent.
+    #[schema(required)]
     age_ms: Option<u64>,
+    #[schema(required)]
     origin: Option<Origin>,
 }
 
@@ -45,15 +60,29 @@ impl<'a> AccessoryObject<'a> {
     }
 }
 
+/// What is wanted of an accessory; at least one of the two.
+#[derive(ToSchema)]
+#[schema(min_properties = 1)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it is read field by field, to name what is wrong in each")]
+pub(super) struct WishObject {
+    /// On or off; off wins over a brightness, on alone returns to the last level.
+    #[schema(nullable = false)]
+    on: Option<bool>,
+    /// Of a dimmer only; 0 is off.
+    #[schema(nullable = false, maximum = 100)]
+    brightness: Option<u8>,
+}
+
 /// A change of a link as clients see it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct LinkObject<'a> {
     pub gateway: &'a str,
     pub state: LinkState,
 }
 
 /// A telegram as clients see it: the object of `decode`, and where it went by.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct TelegramObject<'a> {
     #[serde(flatten)]
     pub description: Description,
@@ -62,7 +91,7 @@ pub(super) struct TelegramObject<'a> {
 }
 
 /// How many telegrams a client was too slow for.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct LostObject {
     pub telegrams: u64,
 }
@@ -87,17 +116,23 @@ pub(super) fn event(name: &str, value: &impl Serialize) -> Bytes {
 }
 
 /// The body that goes with every error.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ErrorObject<'a> {
+    error: ErrorWords<'a>,
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ErrorWords<'a> {
+    /// For programs.
+    code: &'a str,
+    /// For people.
+    message: &'a str,
+}
+
+/// The bytes of an error.
 pub(super) fn error(fault: &Fault) -> Bytes {
-    #[derive(Serialize)]
-    struct Outer<'a> {
-        error: Inner<'a>,
-    }
-    #[derive(Serialize)]
-    struct Inner<'a> {
-        code: &'a str,
-        message: &'a str,
-    }
-    bytes(&Outer { error: Inner { code: fault.code, message: &fault.message } })
+    bytes(&ErrorObject { error: ErrorWords { code: fault.code, message: &fault.message } })
 }
 
 #[cfg(test)]

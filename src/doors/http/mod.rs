@@ -8,14 +8,18 @@
 //! | `translate`, `json`, `status`, `metrics`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
 //! | `vitals` | what the kernel tells of the process |
 //! | `routes`, `events`, `figures` | ask the accessories and word the answers |
+//! | `document` | describes it all for programs |
 //! | `page`, `beside` | the page and its files; what it shows and does beside accessories |
 //! | `hub` | the actor that hears the facts and fans them out |
 //! | `server`, `wire` | sockets, connections, the end |
 
 mod beside;
 mod crowd;
+mod document;
 mod events;
 mod figures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gate;
 mod hub;
 mod json;
@@ -41,12 +45,13 @@ use serde_json::Value;
 
 use crate::actors::ask;
 use crate::actors::events::{Measure, Observe};
-use crate::doors::Roll;
+use crate::doors::{Reloads, Roll};
 use crate::policy::BusError;
 use crate::policy::figures::Sheet;
 
 pub use beside::{Beside, Deed, Key, Panel, Press};
 pub use hub::{Feed, Hub, hub};
+pub use routes::paths;
 pub use server::{Door, serve};
 
 /// What the door is built from.
@@ -134,6 +139,8 @@ pub struct GatewayCard {
 pub struct House {
     /// The accessories, as they are now.
     pub roll: Roll,
+    /// How the config was read last.
+    pub reloads: Reloads,
     /// Each at the place of its [`GatewayId`](crate::policy::GatewayId).
     pub gateways: Vec<GatewayCard>,
     /// The cache.

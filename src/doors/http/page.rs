@@ -3,9 +3,6 @@
 //! They are the same in every house and tell nothing of it, so they are given without a token; the page then asks
 //! for the token and sends it with everything it wants to know.
 
-use std::sync::Arc;
-
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -13,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::gate::{PAGE, PAGE_FILES};
-use super::routes::{Site, reply};
+use super::routes::{Route, reply};
 use super::translate::Fault;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -56,10 +53,11 @@ files! {
     "homekit.js" SCRIPT;
 }
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
-        .route(PAGE, get(async || file("index.html")))
-        .route(&format!("{PAGE_FILES}{{file}}"), get(async |Path(name): Path<String>| file(&name)))
+pub(super) fn routes() -> [Route; 2] {
+    [
+        (PAGE, get(async || file("index.html"))),
+        ("/page/{file}", get(async |Path(name): Path<String>| file(&name))),
+    ]
 }
 
 fn file(name: &str) -> Response {

@@ -10,7 +10,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ use super::hub::Feed;
 use super::json::{self, AccessoryObject};
 use super::status::{self, Picture};
 use super::translate::{self, Fault};
-use super::{House, Limits, beside, page};
+use super::{House, Limits, beside, document, page};
 use crate::actors::events::{GetState, Observe, SetTarget};
 use crate::actors::{ask, now};
 use crate::doors::{AccessoryCard, Cards};
@@ -150,19 +150,34 @@ pub(super) fn listed<'a>(cards: &'a Cards, states: &[AccessoryState]) -> Vec<Acc
 
 pub(super) type Shared = State<Arc<Site>>;
 
+/// A path and what answers it.
+pub(super) type Route = (&'static str, MethodRouter<Arc<Site>>);
+
+/// Every path of the contract, and what answers it. The gate stands before all of them.
+fn routes() -> impl Iterator<Item = Route> {
+    let own: [Route; 9] = [
+        ("/api/accessories", get(list)),
+        ("/api/accessories/{id}", get(one).put(set)),
+        ("/api/modules", get(modules)),
+        ("/api/status", get(overview)),
+        ("/api/events", get(follow)),
+        (ALIVE, get(async || text(StatusCode::OK, "alive\n".into()))),
+        ("/readyz", get(ready)),
+        ("/metrics", get(figures)),
+        ("/api/openapi.json", get(document::answer)),
+    ];
+    own.into_iter().chain(page::routes()).chain(beside::routes())
+}
+
+/// Every path that is answered, as the router knows it: `{id}` stands for the id of an accessory.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    routes().map(|(path, _)| path)
+}
+
 /// Every path of the contract.
 pub(super) fn router(site: Arc<Site>) -> Router {
-    Router::new()
-        .route("/api/accessories", get(list))
-        .route("/api/accessories/{id}", get(one).put(set))
-        .route("/api/modules", get(modules))
-        .route("/api/status", get(overview))
-        .route("/api/events", get(follow))
-        .route(ALIVE, get(async || text(StatusCode::OK, "alive\n".into())))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(figures))
-        .merge(page::routes())
-        .merge(beside::routes())
+    routes()
+        .fold(Router::new(), |router, (path, answers)| router.route(path, answers))
         .fallback(async |uri: Uri| Fault::unknown_path(uri.path()))
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             Fault::wrong_method(method.as_str(), uri.path())
@@ -291,6 +306,7 @@ async fn overview(State(site): Shared) -> Response {
         "cache": cache,
         "poller": poller,
         "state": state,
+        "reload": status::reload(&house.reloads.borrow(), now()),
         "http": {"door": site.tally.picture(), "hub": hub},
         "actors": actors,
     })))

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use crate::actors::events::LinkState;
-use crate::doors::AccessoryFace;
-use crate::policy::BusError;
+use crate::doors::{AccessoryFace, Reload};
+use crate::policy::{BusError, Moment};
 
 /// What an actor told of itself, if it did in time.
 pub(super) type Picture = Result<Value, BusError>;
@@ -34,6 +34,17 @@ pub(super) fn without_modules(mut poller: Value) -> Value {
         fields.remove("modules");
     }
     poller
+}
+
+/// How the config was read last.
+pub(super) fn reload(last: &Reload, now: Moment) -> Value {
+    json!({
+        "generation": last.generation,
+        "age_ms": now.since(last.at).as_millis() as u64,
+        "applied": last.applied,
+        "needs_restart": last.needs_restart,
+        "error": last.error,
+    })
 }
 
 /// What a gateway's two actors tell, as one object.

@@ -71,6 +71,13 @@ impl Installation {
         Some(&mut self.modules[place].1)
     }
 
+    /// What is known of a module, which is a blank one from now on.
+    pub(super) fn take(&mut self, serial: SerialNumber) -> Option<Known> {
+        let known = self.get_mut(serial)?;
+        let blank = Known::new(known.module_type, known.link);
+        Some(std::mem::replace(known, blank))
+    }
+
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Known> {
         self.modules.iter_mut().map(|(_, known)| known)
     }

@@ -260,3 +260,22 @@ fn the_captured_switching_of_four_outputs_is_understood() {
     assert_eq!(states[0], (0, false, None));
     assert_eq!(states[1..].iter().map(|(_, on, _)| *on).collect::<Vec<_>>(), [false, true, true, true]);
 }
+
+#[test]
+fn another_config_forgets_nothing_of_those_that_stay() {
+    let mut bench = Bench::new();
+    bench.sent(&read(8), 0);
+    let installed = |n, module_type, link| Installed { serial: serial(n), module_type, link };
+    bench.interpreter.reinstall([installed(8, ModuleType::XP24, 7), installed(9, ModuleType::XP24, 6)]);
+    bench.heard(&outputs(8, "xxxx0001"), 50);
+    let asked: Vec<_> = bench.facts.iter().filter(|fact| matches!(fact, Fact::Observed(_))).collect();
+    assert_eq!(asked.len(), 4, "the query of before is answered: {:?}", bench.facts);
+    bench.facts.clear();
+    bench.heard(&event("E07L06I81", Edge::Make), 60);
+    let points: Vec<Point> = bench
+        .facts
+        .iter()
+        .filter_map(|fact| if let Fact::Observed(seen) = fact { Some(seen.point) } else { None })
+        .collect();
+    assert_eq!(points, [Point { serial: serial(9), output: output(1) }], "link 6 is another module's now");
+}

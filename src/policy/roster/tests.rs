@@ -211,6 +211,24 @@ fn the_snapshot_is_what_people_and_programs_read() {
 }
 
 #[test]
+fn another_config_identifies_what_is_new_or_configured_otherwise() {
+    let mut roster = roster();
+    reads(&mut roster, HOME);
+    tell(&mut roster, 2, Datapoint::TYPE_CODE, b"07");
+    roster.reconfigure(vec![bridge(1), relay(2), relay(5)]);
+    assert_eq!(reads(&mut roster, HOME), ["5/21", "5/10", "5/07", "5/04", "5/02"]);
+    let told = roster.snapshot();
+    assert_eq!(
+        told.iter().map(|module| module.serial).collect::<Vec<_>>(),
+        [serial(1), serial(2), serial(5)]
+    );
+    assert_eq!(told[1].reported_type.as_deref(), Some("XP24"), "what is known stays");
+    roster.reconfigure(vec![RosterPlan { link: 9, ..relay(2) }]);
+    assert_eq!(reads(&mut roster, HOME).len(), 5);
+    assert_eq!(roster.snapshot().len(), 1);
+}
+
+#[test]
 fn a_panel_whose_key_was_pressed_was_heard() {
     let panel = RosterPlan { module_type: ModuleType::XP20, link: 2, outputs: 0, actor: false, ..relay(3) };
     let mut roster = Roster::new(vec![relay(2), panel]);

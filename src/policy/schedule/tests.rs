@@ -457,3 +457,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn another_config_keeps_the_pace_and_reads_what_is_new() {
+    let mut bench = Bench::warm(2);
+    bench.schedule.used(serial(1), at(bench.now));
+    bench.run(1_000);
+    let before = bench.turns.len();
+    assert!(before >= 1);
+    let modules = vec![relay(3), relay(1)];
+    let quick = SchedulePlan { interval: ms(100), bus_share: 1.0, ..plan() };
+    bench.schedule.reconfigure(quick, modules, at(bench.now));
+    bench.run(1_000);
+    let news: Vec<u64> = bench.turns[before..].iter().map(|(_, number, _)| *number).collect();
+    assert!(news.contains(&3) && !news.contains(&2), "{news:?}");
+    let of_one: Vec<u64> = bench.turns.iter().filter(|turn| turn.1 == 1).map(|turn| turn.0).collect();
+    assert!(of_one.len() >= 4 && of_one.windows(2).all(|pair| pair[1] - pair[0] >= 200), "{of_one:?}");
+    assert_eq!(bench.schedule.by_use(), [serial(1), serial(3)]);
+    bench.schedule.reconfigure(SchedulePlan { enabled: false, ..quick }, vec![relay(1)], at(bench.now));
+    assert_eq!((bench.schedule.next_due(), bench.schedule.is_running()), (None, false));
+}

@@ -1,6 +1,7 @@
 //! Claims about what is known, how far it can be trusted, and what is asked for.
 
 mod histories;
+mod reloads;
 mod restarts;
 
 use std::num::NonZeroUsize;

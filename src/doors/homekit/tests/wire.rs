@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::doors::homekit::keys::derive;
+use crate::doors::homekit::routes::{ROUTES, Route};
 use crate::doors::homekit::tlv::{Tlv, kind};
 
 /// The bridge still serves others.
@@ -11,18 +12,29 @@ async fn is_well(bridge: &Bridge) {
 }
 
 #[test]
-fn strangers_get_470() {
+fn strangers_get_470_on_every_path_but_those_of_pairing() {
     in_virtual_time(async {
-        let bridge = Bridge::new();
-        let mut phone = bridge.connect("phone");
-        for (method, path) in [
-            ("GET", "/accessories"),
-            ("GET", "/characteristics?id=2.17"),
-            ("PUT", "/characteristics"),
-            ("PUT", "/prepare"),
-            ("POST", "/pairings"),
-        ] {
-            assert_eq!(phone.request(method, path, b"").await.status, 470, "{path}");
+        for is_paired in [false, true] {
+            let bridge = Bridge::new();
+            if is_paired {
+                bridge.paired().await;
+            }
+            let kept = is_paired.then(|| bridge.kept());
+            let mut phone = bridge.connect("stranger");
+            for (method, path, route) in ROUTES {
+                let method = format!("{method:?}").to_uppercase();
+                let status = phone.request(&method, path, br#"{"characteristics":[]}"#).await.status;
+                let expected = match (route, is_paired) {
+                    (Route::Identify, false) => 204,
+                    // JSON is no TLV, and who is paired identifies by a write.
+                    (Route::PairSetup | Route::PairVerify | Route::Identify, _) => 400,
+                    _ => 470,
+                };
+                assert_eq!(status, expected, "{method} {path} paired={is_paired}");
+            }
+            if let Some(kept) = kept {
+                assert_eq!(bridge.kept(), kept);
+            }
         }
     });
 }

@@ -50,14 +50,14 @@ function part(waits, share) {
   let left = waits.answers * share;
   for (const [at, count] of waits.counts.entries()) {
     left -= count;
-    if (left <= 0) return waits.classes_ms[at] === undefined ? `over ${waits.classes_ms.at(-1)} ms` : `${waits.classes_ms[at]} ms`;
+    if (left <= 0) return `${waits.classes_ms[at] ?? "∞"} ms`;
   }
   return "–";
 }
 
 function bus(id) {
   const load = chart("Bus time in use", "%");
-  const speed = chart("Time to an answer", "ms");
+  const speed = chart("Answer time", "ms");
   const traffic = chart("Telegrams", "/s");
   const title = el("h3", {}, id);
   return { load, speed, traffic, title, card: el("div", { class: "bus", "data-gateway": id }, title, el("div", { class: "charts" }, load.card, speed.card, traffic.card)), before: null };
@@ -81,11 +81,11 @@ export function showBus(gateways) {
     push(one.load, load, 40, `${load.toFixed(0)} %`);
     const answers = waits.answers - before.waits.answers;
     const mean = answers ? (waits.sum_ms - before.waits.sum_ms) / answers : null;
-    push(one.speed, mean, 100, mean === null ? "no question" : `${mean.toFixed(0)} ms`);
+    push(one.speed, mean, 100, mean === null ? "quiet" : `${mean.toFixed(0)} ms`);
     const rate = ((passed - before.passed) / time) * 1000;
     push(one.traffic, rate, 10, `${rate.toFixed(1)} /s`);
     say(one.load.words, `${gateway.queue ?? 0} waiting to be said`);
-    say(one.speed.words, waits.answers ? `half within ${part(waits, 0.5)}, 95 % within ${part(waits, 0.95)}` : "");
+    say(one.speed.words, waits.answers ? `half ≤ ${part(waits, 0.5)}, 95 % ≤ ${part(waits, 0.95)}` : "");
     say(one.traffic.words, `${gateway.telegrams_sent_total ?? 0} sent, ${gateway.telegrams_received_total ?? 0} heard`);
   }
   const known = gateways.map((gateway) => buses.get(gateway.id));

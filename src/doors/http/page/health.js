@@ -44,10 +44,10 @@ function gateway(one) {
 function cache(told) {
   if (!told || typeof told !== "object") return [row("State", or(told, "busy"), "warn")];
   const asked = (told.hits_total ?? 0) + (told.stale_total ?? 0) + (told.misses_total ?? 0);
-  const share = asked ? `${Math.round((100 * (told.hits_total ?? 0)) / asked)} % of ${asked} reads` : "no reads yet";
+  const share = asked ? `${Math.round((100 * (told.hits_total ?? 0)) / asked)} % of ${asked}` : "no read yet";
   return [
     row("Remembered outputs", String(or(told.entries, 0))),
-    row("Fresh at once", share),
+    row("Reads answered fresh", share),
     row("Readers that wait", String(or(told.readers_waiting, 0))),
     row("Old answers refused", String(or(told.updates_refused_total, 0))),
   ];
@@ -68,7 +68,7 @@ export function showHealth(status) {
       row("Actors", ailing.length ? ailing.join(", ") : `all ${actors.length} answer`, ailing.length ? "warn" : "good"),
       cache(status.cache),
       row("Modules in use", String(or(status.poller?.active_modules, 0))),
-      row("Clients", `${or(door.connections, 0)} connected, ${or(hub.event_streams, 0)} following`),
+      row("Clients", `${or(door.connections, 0)} open, ${or(hub.event_streams, 0)} follow`),
       row("Requests", String(or(door.requests_total, 0))),
       rare("Wrong tokens", door.wrong_tokens_total),
       rare("State not saved", status.state?.save_failures_total),

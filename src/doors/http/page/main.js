@@ -52,8 +52,11 @@ function become(state) {
   if (next !== live) since = performance.now();
   live = next;
   rooms.live(live === "live");
+  showLinks();
   showLive();
 }
+
+const LINK_WORDS = { up: "connected", dialling: "dialling", down: "not connected", unknown: "not known" };
 
 function showLinks() {
   const list = byId("links");
@@ -65,8 +68,9 @@ function showLinks() {
       list.append(item);
     }
     known.delete(gateway);
-    mark(item, "data-state", state);
-    say(item.lastElementChild, `${gateway}: ${state === "up" ? "connected" : state === "dialling" ? "dialling" : "not connected"}`);
+    const shown = live === "live" ? state : "unknown";
+    mark(item, "data-state", shown);
+    say(item.lastElementChild, `${gateway}: ${LINK_WORDS[shown] ?? shown}`);
   }
   for (const item of known.values()) item.remove();
 }

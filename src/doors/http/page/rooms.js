@@ -1,7 +1,7 @@
 // The rooms: a row for each lamp, with what it shows, how old that is, and how far it is to be trusted.
 
 import { Refused, put } from "/page/api.js";
-import { ago, byId, el, icon, mark, note, say } from "/page/dom.js";
+import { ago, byId, el, icon, mark, note, say, span } from "/page/dom.js";
 
 const NOWHERE = "Elsewhere";
 const ICONS = new Set(["light", "outlet", "dimmer", "group", "scene"]);
@@ -90,7 +90,9 @@ class Lamp {
     mark(this.row, "data-freshness", freshness);
     if (this.object.kind !== "scene") mark(this.button, "aria-checked", on === null ? "mixed" : on === true);
     mark(this.row, "aria-busy", freshness === "pending" ? true : null);
-    if (this.range && !this.dragging) {
+    // While somebody moves the slider it shows what they want, not what the lamp has come to.
+    const moved = this.dragging || this.next !== null;
+    if (this.range && !moved) {
       this.range.value = brightness ?? 0;
       this.showLevel(brightness);
     } else if (!this.range) {
@@ -114,7 +116,7 @@ class Lamp {
     // Without the stream nobody vouches for anything.
     if (!isLive && freshness !== "unknown") freshness = "stale";
     if (freshness === "pending") words = "switching…";
-    else if (freshness === "stale") words = past === null ? "not confirmed" : `not confirmed, seen ${ago(past)}`;
+    else if (freshness === "stale") words = past === null ? "unconfirmed" : `unconfirmed, ${span(past)} old`;
     else if (freshness === "unknown") words = "not known";
     if (this.sign.dataset.of !== freshness) {
       this.sign.dataset.of = freshness;
@@ -151,6 +153,7 @@ class Lamp {
       await this.wish({ brightness: wanted });
       if (this.next === wanted) this.next = null;
     }
+    this.show();
   }
 }
 
@@ -165,7 +168,8 @@ function build(list) {
     if (!byRoom.has(room)) byRoom.set(room, []);
     byRoom.get(room).push(lamp);
   }
-  const cards = [...byRoom].map(([room, inside], at) => {
+  const cards = [...byRoom].map(([name, inside], at) => {
+    const room = byRoom.size === 1 && name === NOWHERE ? "Lamps" : name;
     const label = `room-${at}`;
     const rows = el("ul", {}, inside.map((lamp) => lamp.row));
     const count = el("small", {});

@@ -1,7 +1,7 @@
 // The "try it" corner: the keys of the emulated house's wall switches.
 
 import { Refused, post } from "/page/api.js";
-import { byId, el, note } from "/page/dom.js";
+import { byId, el, note, replace } from "/page/dom.js";
 
 const VERBS = { TOGGLE: "", ON: "on", OFF: "off", LEVELINC: "brighter", LEVELDEC: "darker", LEVELUP: "brighter", LEVELDOWN: "darker" };
 
@@ -43,5 +43,5 @@ export function showWalls(panels, rooms) {
     const title = `${panel.type}, link ${panel.link}`;
     return el("div", { class: "plate", role: "group", "aria-label": `Wall switch ${title}` }, keys, el("p", { class: "small" }, `${title} · ${panel.module}`));
   });
-  byId("wall-list").replaceChildren(...shown);
+  replace(byId("wall-list"), shown);
 }

@@ -1,0 +1,122 @@
+//! The judge is judged: histories made up for it, good and bad, and what it must say of them.
+
+use std::time::Duration;
+
+use actix::System;
+use conbusd::conbus::{OutputIndex, Percent, Point};
+use conbusd::emulator::{Dose, Fault, FaultKind};
+use conbusd::policy::store::Want;
+use conbusd::policy::{Freshness, Moment, Origin};
+use fastrand::Rng;
+
+use crate::court::{Court, Promise, Shown, Window};
+use crate::house::{Knobs, build};
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn lamp() -> Point {
+    Point { serial: "0012345001".parse().unwrap(), output: OutputIndex::new(0).unwrap() }
+}
+
+/// A court that knows one lamp: off, on from 10 s to 20 s, then off; the wire said so each time, and more often.
+fn court() -> Court {
+    let mut court = Court::new(s(30));
+    court.link_down = None;
+    for (at, level) in [(0, 0), (10, 100), (20, 0)] {
+        court.truth.sample(s(at), &[(lamp(), Percent::new(level).unwrap())]);
+    }
+    for at in 0..100 {
+        court.truth.said_on(s(at), lamp(), (10..20).contains(&at));
+    }
+    court
+}
+
+fn shown(on: bool, observed: u64) -> Shown {
+    Shown {
+        point: lamp(),
+        on: Some(on),
+        level: None,
+        freshness: Freshness::Fresh,
+        observed_at: Some(Moment::after_start(s(observed))),
+        origin: Some(Origin::Poll),
+    }
+}
+
+/// What the court says when the cache shows these one after the other, each at its time.
+fn verdict(history: &[(u64, Shown)]) -> Vec<Promise> {
+    let mut court = court();
+    for (at, shown) in history {
+        court.shown(Window::Cache, shown, s(*at));
+    }
+    court.verdicts.into_keys().collect()
+}
+
+#[test]
+fn what_was_true_in_its_time_is_no_offence() {
+    let stale = Shown { freshness: Freshness::Stale, ..shown(true, 12) };
+    assert_eq!(
+        verdict(&[(11, shown(true, 11)), (21, shown(false, 21)), (50, shown(false, 30)), (60, stale)]),
+        []
+    );
+}
+
+#[test]
+fn each_lie_is_called_by_its_name() {
+    let snapshot = Shown { origin: Some(Origin::Snapshot), ..shown(false, 5) };
+    let unsaid = Shown { level: Some(40), ..shown(true, 11) };
+    let lies: [(&[(u64, Shown)], Promise); 6] = [
+        (&[(12, shown(false, 11))], Promise::Freshness),
+        (&[(25, shown(true, 18)), (26, shown(false, 25)), (27, shown(true, 18))], Promise::Monotonic),
+        (&[(45, shown(false, 1))], Promise::Expired),
+        (&[(4, shown(false, 5))], Promise::Freshness),
+        (&[(6, snapshot)], Promise::Restart),
+        (&[(12, unsaid)], Promise::Provenance),
+    ];
+    for (history, promise) in lies {
+        assert!(verdict(history).contains(&promise), "{promise:?}: {:?}", verdict(history));
+    }
+}
+
+#[test]
+fn a_link_that_is_down_and_a_command_that_did_not_happen_are_offences() {
+    let mut court = court();
+    court.link_down = Some(s(21));
+    court.shown(Window::Cache, &shown(false, 21), s(22));
+    court.confirmed(lamp(), true, None, s(30), s(31));
+    assert_eq!(court.verdicts.into_keys().collect::<Vec<_>>(), [Promise::Expired, Promise::OwnWrites]);
+}
+
+/// Found on the first day of twenty-four hours: the repeats of a storm were lost for twenty seconds, and the judge
+/// had excused only the first three.
+#[test]
+fn a_storm_that_comes_through_late_is_excused_until_it_can_be_known() {
+    let runtime =
+        || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let told = System::with_tokio_rt(runtime).block_on(async {
+        let _begins = conbusd::actors::now();
+        let house = build(&mut Rng::with_seed(2), &Knobs::default());
+        let serial = lamp().serial;
+        tokio::time::sleep(s(5)).await;
+        house.line.stormed.borrow_mut().push(serial);
+        house.line.excuse_storms();
+        house.line.emulator.fault(Fault::on(serial, FaultKind::LostReply, Dose::ALWAYS));
+        house.line.emulator.storm(serial, 100);
+        tokio::time::sleep(s(2)).await;
+        let on = house.line.emulator.output(lamp()).is_some_and(|(on, _)| on);
+        house.line.emulator.turn(lamp(), !on);
+        house.line.sample();
+        tokio::time::sleep(s(20)).await;
+        house.line.emulator.clear_faults();
+        for _ in 0..100 {
+            house.read(0, Want::Any);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let verdicts = house.court.borrow().verdicts.clone();
+        house.finish().await;
+        let stormed = house.line.emulator.counters().faults.get("storm").copied();
+        (verdicts.into_keys().collect::<Vec<_>>(), stormed)
+    });
+    assert_eq!(told, (vec![], Some(1)));
+}
