@@ -10,10 +10,11 @@ use std::process::ExitCode;
 use actix::System;
 use clap::{Args, Parser, Subcommand};
 use conbusd::app::watch::end_on_panic;
-use conbusd::app::{homekit, logging, run};
-use conbusd::config::{self, Config, GatewayAddress};
+use conbusd::app::{fleet, homekit, logging, run};
+use conbusd::config::{self, Broker, Config, GatewayAddress};
 use conbusd::emulator::capture::Speed;
-use conbusd::tools::{check, decode, emulate, import, monitor};
+use conbusd::tools::answers::Answers;
+use conbusd::tools::{check, decode, discover, emulate, import, init, monitor};
 
 const FAILED: u8 = 1;
 const BAD_CONFIG: u8 = 2;
@@ -37,22 +38,21 @@ enum Verb {
     Check,
     /// Makes a config from the files of `conson-xp`.
     Import(Imported),
+    /// Asks for the bridge, rooms and names, and writes a new config.
+    Init,
+    /// Tells what is on the bus, and can write it as a config.
+    Discover(Discovered),
     /// Runs the emulated gateway alone, with the modules of the config.
     Emulator(Emulated),
     /// Shows the telegrams of the bus as they go by, decoded.
-    Monitor {
-        /// A gateway to connect to; without it the running daemon is asked.
-        #[arg(long, value_name = "HOST:PORT", value_parser = remote)]
-        gateway: Option<(String, u16)>,
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
+    Monitor(Monitored),
     /// Shows the HomeKit setup code, who is paired, or begins anew.
     Homekit {
         #[command(subcommand)]
         what: HomeKitVerb,
     },
+    /// Lists every daemon at an MQTT broker, with its gateways and links.
+    Fleet(Fleet),
     /// Decodes bytes to one JSON object a line.
     Decode {
         /// The bytes; standard input without it.
@@ -71,6 +71,28 @@ enum HomeKitVerb {
 }
 
 #[derive(Args)]
+struct Fleet {
+    /// The broker, as `mqtt://192.168.1.5:1883`; without it the one of the config.
+    #[arg(long, value_name = "URL", value_parser = broker)]
+    broker: Option<Broker>,
+    /// The name that the broker knows.
+    #[arg(long, value_name = "NAME", requires = "broker")]
+    user: Option<String>,
+    /// The file with the password of that name.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// The file with the certificates of those who vouch for an encrypted broker.
+    #[arg(long, value_name = "FILE", requires = "broker")]
+    ca_file: Option<PathBuf>,
+    /// The first part of every topic.
+    #[arg(long, value_name = "TOPIC", default_value = "conbus", requires = "broker")]
+    base: String,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct Imported {
     /// conson.yml, export.yml, homekit.yml, cli.yml, server.yml: those that there are, in one go.
     #[arg(required = true, value_name = "FILE")]
@@ -84,6 +106,45 @@ struct Imported {
     /// Takes the HomeKit setup code over, which is a secret.
     #[arg(long)]
     with_pin: bool,
+}
+
+#[derive(Args)]
+struct Monitored {
+    /// A gateway to connect to; without it the running daemon is asked.
+    #[arg(long, value_name = "HOST:PORT", value_parser = remote)]
+    gateway: Option<(String, u16)>,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+    /// Writes a new file too, for `conbusd emulator --replay` and for bug reports.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Gives the modules other serial numbers in that file.
+    #[arg(long, requires = "record")]
+    anonymise: bool,
+}
+
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+struct Discovered {
+    /// The gateway; nobody else may be connected to it.
+    #[arg(long, value_name = "HOST:PORT", value_parser = remote)]
+    gateway: (String, u16),
+    /// A config to write, with an accessory for each output.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Adds what is new to the config that is there; deletes nothing.
+    #[arg(long, requires = "write")]
+    merge: bool,
+    /// Switches auto report on in modules that do not report their outputs, after a question.
+    #[arg(long)]
+    enable_auto_report: bool,
+    /// Asks no question.
+    #[arg(long, requires = "enable_auto_report")]
+    yes: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -131,15 +192,26 @@ fn main() -> ExitCode {
             let order = import::Order { files, out, force, with_pin };
             ended(import::run(&order, &mut io::stderr()).map_err(|failure| failure.to_string()))
         }
-        Verb::Emulator(emulated) => emulator(&arguments.config, &emulated),
-        Verb::Monitor { gateway: Some((host, port)), json } => {
-            logging::start("warn");
-            ended(watch(monitor::Source::Gateway { host, port }, json))
+        Verb::Init => ended(at_terminal(async {
+            let (mut answers, mut out, mut told) = (Answers::of_stdin(), io::stdout(), io::stderr());
+            let talk = init::Talk { answers: &mut answers, out: &mut out, told: &mut told };
+            init::run(&arguments.config, talk).await.map_err(|failure| failure.to_string())
+        })),
+        Verb::Discover(Discovered { gateway: (host, port), write, merge, enable_auto_report, yes, json }) => {
+            let auto_report = match (enable_auto_report, yes) {
+                (false, _) => discover::Consent::No,
+                (true, false) => discover::Consent::Ask,
+                (true, true) => discover::Consent::Yes,
+            };
+            let order = discover::Order { host, port, write, merge, auto_report, json };
+            ended(at_terminal(async {
+                let (mut answers, mut out, mut told) = (Answers::of_stdin(), io::stdout(), io::stderr());
+                let ran = discover::run(&order, &mut answers, &mut out, &mut told).await;
+                ran.map_err(|failure| failure.to_string())
+            }))
         }
-        Verb::Monitor { json, .. } => with_config(&arguments.config, |config| {
-            let source = monitor::Source::of_daemon(&config).map_err(|failure| failure.to_string())?;
-            watch(source, json)
-        }),
+        Verb::Emulator(emulated) => emulator(&arguments.config, &emulated),
+        Verb::Monitor(monitored) => monitor(&arguments.config, monitored),
         Verb::Homekit { what } => with_config(&arguments.config, |config| {
             let text = match what {
                 HomeKitVerb::Qr => homekit::qr(&config),
@@ -149,8 +221,28 @@ fn main() -> ExitCode {
             let text = text.map_err(|failure| failure.to_string())?;
             io::stdout().write_all(text.as_bytes()).map_err(|cause| cause.to_string())
         }),
+        Verb::Fleet(asked) => list_fleet(&arguments.config, asked),
         Verb::Decode { file } => ended(decode_file(file)),
     }
+}
+
+fn list_fleet(config: &Path, asked: Fleet) -> ExitCode {
+    let as_json = asked.json;
+    let list = |entrance| {
+        let text =
+            System::new().block_on(fleet::list(entrance, as_json)).map_err(|failure| failure.to_string())?;
+        io::stdout().write_all(text.as_bytes()).map_err(|cause| cause.to_string())
+    };
+    let Fleet { broker: Some(broker), user, password_file, ca_file, base, .. } = asked else {
+        return with_config(config, |config| list(fleet::Entrance::Configured(Box::new(config))));
+    };
+    logging::start("warn");
+    ended(list(fleet::Entrance::Given { broker, user, password_file, ca_file, base }))
+}
+
+/// Reads a URL as the config does.
+fn broker(text: &str) -> Result<Broker, String> {
+    text.parse().map_err(|fault: config::Fault| fault.to_string())
 }
 
 fn emulator(config: &Path, emulated: &Emulated) -> ExitCode {
@@ -207,17 +299,47 @@ fn ended(outcome: Result<(), String>) -> ExitCode {
     }
 }
 
-fn watch(source: monitor::Source, json: bool) -> Result<(), String> {
+/// Runs a subcommand that writes at its end.
+fn at_terminal(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    interruptible(Err("interrupted; nothing is written".into()), work)
+}
+
+/// Runs a subcommand until it ends, or is interrupted, which comes to this.
+fn interruptible(
+    interrupted: Result<(), String>,
+    work: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| format!("cannot start: {cause}"))?;
     runtime.block_on(async {
-        let mut out = io::stdout();
         tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => Ok(()),
-            ended = monitor::run(source, json, &mut out) => ended.map_err(|failure| failure.to_string()),
+            _ = tokio::signal::ctrl_c() => interrupted,
+            ended = work => ended,
         }
     })
+}
+
+fn monitor(config: &Path, monitored: Monitored) -> ExitCode {
+    let Monitored { gateway, json, record, anonymise } = monitored;
+    let watch = |source: monitor::Source| {
+        let recorder = record.map(|file| monitor::Recorder::create(&file, anonymise)).transpose();
+        let recorder = recorder.map_err(|failure| failure.to_string())?;
+        let mut out = io::stdout();
+        interruptible(Ok(()), async {
+            let ran = monitor::run_recording(source, json, recorder, &mut out).await;
+            ran.map_err(|failure| failure.to_string())
+        })
+    };
+    match gateway {
+        Some((host, port)) => {
+            logging::start("warn");
+            ended(watch(monitor::Source::Gateway { host, port }))
+        }
+        None => with_config(config, |config| {
+            watch(monitor::Source::of_daemon(&config).map_err(|failure| failure.to_string())?)
+        }),
+    }
 }
 
 /// Reads `HOST:PORT` as the config does.

@@ -4,9 +4,12 @@
 //! [`ButtonPressed`] and [`StormChanged`] (listeners). Tells the cache [`Refresh`]; asks connections itself only
 //! for what the roster needs and for storm probes. A [`Reconfigure`] brings other modules and times.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
+};
 use log::{debug, info, warn};
 
 use super::connection::Connection;
@@ -37,6 +40,9 @@ const BUTTON_EFFECT: Duration = Duration::from_millis(150);
 /// How long a storm probe may take to be written and answered.
 const PROBE_WITHIN: Duration = Duration::from_secs(1);
 
+/// After a connect, when modules are first asked how they are: everything else comes before.
+const DIAGNOSE_FIRST: Duration = Duration::from_secs(30);
+
 /// What a poller is built from.
 pub struct PollerPlan {
     /// How often, how much.
@@ -45,6 +51,8 @@ pub struct PollerPlan {
     pub modules: Vec<ModulePlan>,
     /// The modules, as the roster sees them.
     pub roster: Vec<RosterPlan>,
+    /// How often modules are asked how they are; never when absent. Only the first plan tells.
+    pub diagnose_every: Option<Duration>,
 }
 
 /// The actor. See the module.
@@ -56,6 +64,8 @@ pub struct Poller {
     cache: Outlet<Refresh>,
     /// Whether a read of the roster is under way, for each gateway.
     reading: Vec<bool>,
+    diagnose_every: Option<Duration>,
+    diagnoses: BTreeMap<GatewayId, SpawnHandle>,
     alarm: Alarm,
     refreshes: u64,
     warm_ups: u64,
@@ -76,6 +86,8 @@ impl Poller {
             gateways,
             connections,
             cache,
+            diagnose_every: plan.diagnose_every,
+            diagnoses: BTreeMap::new(),
             alarm: Alarm::default(),
             refreshes: 0,
             warm_ups: 0,
@@ -128,6 +140,19 @@ impl Poller {
                 this.identify(gateway, ctx);
             });
         }));
+    }
+
+    /// Asks the modules of a gateway how they are, after this time and then again and again.
+    fn diagnose_later(&mut self, gateway: GatewayId, after: Duration, ctx: &mut Context<Self>) {
+        let Some(every) = self.diagnose_every else { return };
+        let turn = ctx.run_later(after.min(every), move |this, ctx| {
+            this.roster.diagnose(gateway);
+            this.identify(gateway, ctx);
+            this.diagnose_later(gateway, every, ctx);
+        });
+        if let Some(earlier) = self.diagnoses.insert(gateway, turn) {
+            ctx.cancel_future(earlier);
+        }
     }
 
     fn note(&mut self, effect: RosterEffect) {
@@ -213,8 +238,13 @@ impl Handler<LinkChanged> for Poller {
                 self.step(ctx);
                 // State first: what the cache now asks for is on its way to the outbox.
                 ctx.run_later(READ_PAUSE, move |this, ctx| this.identify(link.gateway, ctx));
+                self.diagnose_later(link.gateway, DIAGNOSE_FIRST, ctx);
             }
             LinkState::Down => {
+                if let Some(turn) = self.diagnoses.remove(&link.gateway) {
+                    ctx.cancel_future(turn);
+                }
+
                 self.schedule.link_down(link.gateway);
                 self.roster.link_down(link.gateway);
             }
@@ -305,7 +335,7 @@ impl Handler<Reconfigure<PollerPlan>> for Poller {
     type Result = Result<(), BusError>;
 
     fn handle(&mut self, plan: Reconfigure<PollerPlan>, ctx: &mut Context<Self>) -> Self::Result {
-        let PollerPlan { schedule, modules, roster } = plan.0;
+        let PollerPlan { schedule, modules, roster, diagnose_every: _ } = plan.0;
         self.schedule.reconfigure(schedule, modules, now());
         self.roster.reconfigure(roster);
         self.step(ctx);

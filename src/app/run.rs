@@ -4,11 +4,13 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use log::{error, info, warn};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use super::doors::{Doors, OpenDoors};
 use super::logging::refilter;
@@ -65,6 +67,23 @@ pub enum RunError {
         /// What is wrong with it, and the remedy.
         why: String,
     },
+    /// A password or a certificate of the MQTT door cannot be used.
+    #[error("cannot use the file `{}` of [mqtt]: {why}", path.display())]
+    Secret {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it, and the remedy.
+        why: String,
+    },
+    /// No broker is configured, and none was named.
+    #[error("the config has no [mqtt] section: name a broker, as `--broker mqtt://127.0.0.1:1883`")]
+    NoBroker,
+    /// The daemons at a broker cannot be listed.
+    #[error(transparent)]
+    Fleet(#[from] crate::doors::mqtt::FleetError),
+    /// The MQTT door cannot be opened.
+    #[error(transparent)]
+    Mqtt(#[from] crate::doors::mqtt::OpenError),
     /// The HomeKit door cannot be opened.
     #[error(transparent)]
     HomeKit(#[from] crate::doors::homekit::OpenError),
@@ -99,7 +118,8 @@ pub async fn run(config: &Config, file: &Path) -> Result<(), RunError> {
     let seed = fastrand::u64(..);
     let beginning = Beginning { seed, restored: restored.snapshot, keeper, ..Beginning::default() };
     let mut app = assemble_from(config, dials, &doors.audience(), beginning);
-    let doors = doors.serve(config, &app, walls);
+    let wanted = Rc::new(Notify::new());
+    let doors = doors.serve(config, &app, walls, wanted.clone());
     info!(target: "app", "started gateways={} modules={} accessories={}",
         config.gateways.len(), config.modules.len(), config.accessories.len());
     ready();
@@ -107,6 +127,7 @@ pub async fn run(config: &Config, file: &Path) -> Result<(), RunError> {
         let signal = tokio::select! {
             biased;
             signal = signals.next() => signal,
+            () = wanted.notified() => Asked::Reload,
             never = watch(&app) => match never {},
         };
         match signal {
@@ -274,13 +295,19 @@ impl Signals {
 /// The least length of a token: 128 bits written as base64.
 const TOKEN_CHARACTERS_MIN: usize = 22;
 
+/// Refuses a file that others than its owner may read; the error says what to do.
+pub(super) fn owned_file(path: &Path) -> Result<(), String> {
+    let mode = std::fs::metadata(path).map_err(|cause| cause.to_string())?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(format!("others may read it (mode {:o}); `chmod 600` it", mode & 0o777));
+    }
+    Ok(())
+}
+
 /// Reads the token of the HTTP door; refuses one that others could read or guess.
 pub fn read_token(path: &Path) -> Result<String, RunError> {
     let refused = |why: String| RunError::Token { path: path.to_owned(), why };
-    let mode = std::fs::metadata(path).map_err(|cause| refused(cause.to_string()))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        return Err(refused(format!("others may read it (mode {:o}); `chmod 600` it", mode & 0o777)));
-    }
+    owned_file(path).map_err(refused)?;
     let text = std::fs::read_to_string(path).map_err(|cause| refused(cause.to_string()))?;
     let token = text.trim();
     if token.len() < TOKEN_CHARACTERS_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {

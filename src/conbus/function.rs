@@ -106,6 +106,26 @@ impl Function {
         })
     }
 
+    /// Whether it belongs to the transfer of a table: the module answers it late, and restarts after the last
+    /// one (protocol reference 3.6).
+    pub fn is_of_table(self) -> bool {
+        matches!(
+            self,
+            Self::TABLE_UPLOAD
+                | Self::TABLE_DOWNLOAD
+                | Self::MODULE_TABLE_UPLOAD
+                | Self::MODULE_TABLE_DOWNLOAD
+                | Self::TABLE_END
+                | Self::TABLE_CHUNK
+                | Self::ACK
+        )
+    }
+
+    /// Whether it begins the transfer of a table.
+    pub fn begins_table(self) -> bool {
+        self.is_of_table() && self.0 < Self::TABLE_END.0
+    }
+
     /// Whether it rewrites firmware: never sent unless unlocked (protocol reference 3).
     pub fn is_destructive(self) -> bool {
         matches!(
@@ -146,5 +166,10 @@ mod tests {
         let destructive: Vec<u8> =
             (0..=99).filter(|&code| Function::new(code).unwrap().is_destructive()).collect();
         assert_eq!(destructive, [7, 8, 9, 20, 21, 22]);
+        let of = |is: fn(Function) -> bool| -> Vec<u8> {
+            (0..=99).filter(|&code| is(Function::new(code).unwrap())).collect()
+        };
+        assert_eq!(of(Function::is_of_table), [10, 11, 12, 13, 16, 17, 18]);
+        assert_eq!(of(Function::begins_table), [10, 11, 12, 13]);
     }
 }

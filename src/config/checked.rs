@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::{Broker, GatewayAddress};
-use crate::conbus::{EventSource, ModuleType, Point, SerialNumber, TableEntry};
+use crate::conbus::{EventSource, ModuleType, Percent, Point, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
 
 /// The whole configuration.
@@ -26,6 +26,10 @@ pub struct Config {
     pub modules: Vec<Module>,
     /// What people see.
     pub accessories: Vec<Accessory>,
+    /// Several accessories with one switch.
+    pub groups: Vec<Group>,
+    /// What can be called by one switch.
+    pub scenes: Vec<Scene>,
     /// The HTTP door, when it is open.
     pub http: Option<Http>,
     /// The HomeKit door, when it is open.
@@ -121,6 +125,57 @@ pub struct Accessory {
     pub off_event: Option<EventSource>,
 }
 
+/// A `[[group]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Its stable key; no accessory, group or scene has the same.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Where it is; empty when that was not written.
+    pub room: String,
+    /// The ids of its accessories, at least one, each once.
+    pub members: Vec<String>,
+}
+
+/// A `[[scene]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scene {
+    /// Its stable key; no accessory, group or scene has the same.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Where it is; empty when that was not written.
+    pub room: String,
+    /// What it does.
+    pub deed: Deed,
+}
+
+/// What a scene does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// A wish for each of these accessories, each once; at least one.
+    Targets(Vec<Step>),
+    /// An event that modules know what to do at.
+    Event {
+        /// Type, link and input of its sender.
+        input: EventSource,
+        /// The index of the gateway in [`Config::gateways`].
+        gateway: usize,
+    },
+}
+
+/// What a scene wants of one accessory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The id of the accessory.
+    pub accessory: String,
+    /// On or off.
+    pub on: Option<bool>,
+    /// The level, of a dimmer.
+    pub brightness: Option<Percent>,
+}
+
 /// `[http]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Http {
@@ -171,10 +226,18 @@ pub struct Mqtt {
     pub user: Option<String>,
     /// The file with the password of that name.
     pub password_file: Option<PathBuf>,
+    /// The file with the certificates of those who vouch for the broker; those of the system when absent.
+    pub ca_file: Option<PathBuf>,
+    /// The files with the certificate and the key by which the broker knows this daemon.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// By which this daemon differs from others at the broker; drawn once and kept in the state folder when absent.
+    pub instance: Option<String>,
     /// The first part of every topic.
     pub base: String,
     /// Where Home Assistant looks for descriptions.
     pub discovery_prefix: String,
+    /// After how long without this daemon the broker calls it offline; whole seconds.
+    pub will_delay: Duration,
 }
 
 /// `[mux]`.
@@ -184,6 +247,25 @@ pub struct Mux {
     pub listen: SocketAddr,
     /// What its clients may do.
     pub access: Access,
+    /// From where they may come.
+    pub allow: Vec<Network>,
+    /// The index of the gateway they share in [`Config::gateways`]; 0 also when there is none.
+    pub gateway: usize,
+    /// Whether they may rewrite firmware.
+    pub firmware: bool,
+    /// How many there may be at one time.
+    pub max_clients: usize,
+    /// How many telegrams all of them together may have on the bus, on average.
+    pub telegrams_per_second: u32,
+}
+
+/// An address, or those that share its first bits: `192.168.1.7`, `192.168.1.0/24`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Network {
+    /// The address; the bits beyond `bits` are zero.
+    pub address: IpAddr,
+    /// How many bits count, at most 32 or 128.
+    pub bits: u8,
 }
 
 /// What clients of the shared port may do.

@@ -10,11 +10,11 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::address::{Broker, GatewayAddress};
-use super::checked::{Access, Pin};
+use super::checked::{Access, Network, Pin};
 use super::entry::{Fields, Kind, List, tables};
 use super::report::Report;
-use super::words::{FilePath, Id, Interface, LogFilter, Name, Room, TableLines, Topic, User};
-use crate::conbus::{EventSource, ModuleType, SerialNumber};
+use super::words::{FilePath, Id, Ids, Interface, Lines, LogFilter, Name, Room, Steps, Topic, User};
+use crate::conbus::{EventSource, ModuleType, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -28,8 +28,16 @@ const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=DAY;
 const IDLE_AFTER: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
 /// Less is not enough to go round a house; 1 is all there is.
 const BUS_SHARE: RangeInclusive<f64> = 0.05..=1.0;
+/// A broker counts it in seconds; longer and nobody would notice that the daemon is gone.
+const WILL_DELAY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 /// Two decimal digits on the wire (protocol reference 2).
 const LINK: RangeInclusive<i64> = 0..=99;
+/// Percent.
+const BRIGHTNESS: RangeInclusive<i64> = 0..=100;
+/// Every telegram goes to every client: more of them are a sign of one that does not close.
+const MUX_CLIENTS: RangeInclusive<i64> = 1..=64;
+/// The bus carries about 18 exchanges a second (protocol reference 7.2).
+const MUX_RATE: RangeInclusive<i64> = 1..=18;
 
 tables! {
     /// The file.
@@ -41,6 +49,8 @@ tables! {
         "gateway" => gateways: List<Gateway>;
         "module" => modules: List<Module>;
         "accessory" => accessories: List<Accessory>;
+        "group" => groups: List<Group>;
+        "scene" => scenes: List<Scene>;
         "http" => http: Http;
         "homekit" => homekit: HomeKit;
         "mqtt" => mqtt: Mqtt;
@@ -86,7 +96,7 @@ tables! {
         "type" => of_type: ModuleType, required;
         "link" => link: i64, required, within(LINK);
         "gateway" => gateway: Id;
-        "action_table" => action_table: TableLines;
+        "action_table" => action_table: Lines<TableEntry>;
     }
 
     /// `[[accessory]]`
@@ -99,6 +109,31 @@ tables! {
         "output" => output: i64, required;
         "on" => on: EventSource;
         "off" => off: EventSource;
+    }
+
+    /// `[[group]]`
+    Group {
+        "id" => id: Id, required;
+        "name" => name: Name, required;
+        "room" => room: Room;
+        "members" => members: Ids, required;
+    }
+
+    /// `[[scene]]`
+    Scene {
+        "id" => id: Id, required;
+        "name" => name: Name, required;
+        "room" => room: Room;
+        "targets" => targets: Steps;
+        "event" => event: EventSource;
+        "gateway" => gateway: Id;
+    }
+
+    /// What a scene wants of one accessory.
+    Step {
+        "accessory" => accessory: Id, required;
+        "on" => on: bool;
+        "brightness" => brightness: i64, within(BRIGHTNESS);
     }
 
     /// `[http]`
@@ -120,14 +155,24 @@ tables! {
         "url" => url: Broker, required;
         "user" => user: User;
         "password_file" => password_file: FilePath;
+        "ca_file" => ca_file: FilePath;
+        "client_cert" => client_cert: FilePath;
+        "client_key" => client_key: FilePath;
+        "instance" => instance: Id;
         "base" => base: Topic;
         "discovery_prefix" => discovery_prefix: Topic;
+        "will_delay" => will_delay: Duration, within(WILL_DELAY);
     }
 
     /// `[mux]`
     Mux {
         "listen" => listen: SocketAddr;
         "access" => access: Access;
+        "allow" => allow: Lines<Network>;
+        "gateway" => gateway: Id;
+        "firmware" => firmware: bool;
+        "max_clients" => max_clients: i64, within(MUX_CLIENTS);
+        "telegrams_per_second" => telegrams_per_second: i64, within(MUX_RATE);
     }
 }
 

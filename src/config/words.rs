@@ -1,6 +1,6 @@
 //! What stands between quotes: how each kind of text is read, and what a good one looks like.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::address::{Broker, GatewayAddress};
-use super::checked::{Access, Pin};
+use super::checked::{Access, Network, Pin};
 use super::entry::{Kind, List, Word, listed};
+use super::raw::Step;
 use super::report::{Fault, Report, closest, quoted};
 use crate::conbus::{EntryError, EventSource, ModuleType, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
@@ -188,20 +189,50 @@ fn one_of<T: Copy>(text: &str, what: &str, all: &[T], word: fn(T) -> &'static st
     })
 }
 
-/// The entries of an action table, a line of text each.
+/// A list of texts.
 #[derive(Debug)]
-pub(super) struct TableLines(pub(super) List<TableEntry>);
+pub(super) struct Lines<T>(pub(super) List<T>);
 
-impl Kind for TableLines {
+impl<T: Word> Kind for Lines<T> {
     fn read(value: &Spanned<DeValue<'_>>, title: &str, report: &mut Report) -> Option<Self> {
         if let DeValue::Array(_) = value.get_ref() {
             return List::read(value, title, report).map(Self);
         }
         let fault = Fault::new(format!("{title} is a list of entries in quotes"));
-        report
-            .add(&value.span(), fault.hint(format!("such as `[{}]`", TableEntry::EXAMPLE.trim_matches('`'))));
+        report.add(&value.span(), fault.hint(format!("such as `[{}]`", T::EXAMPLE.trim_matches('`'))));
         None
     }
+}
+
+/// The ids of members, one text each.
+#[derive(Debug)]
+pub(super) struct Ids(pub(super) List<Id>);
+
+impl Kind for Ids {
+    fn read(value: &Spanned<DeValue<'_>>, title: &str, report: &mut Report) -> Option<Self> {
+        listed_only(value, title, "such as `[\"salon_ceiling\", \"salon_spots\"]`", report)?;
+        List::read(value, title, report).map(Self)
+    }
+}
+
+/// What a scene wants, one table for each accessory.
+#[derive(Debug)]
+pub(super) struct Steps(pub(super) List<Step>);
+
+impl Kind for Steps {
+    fn read(value: &Spanned<DeValue<'_>>, title: &str, report: &mut Report) -> Option<Self> {
+        listed_only(value, title, "such as `[{ accessory = \"salon_ceiling\", on = false }]`", report)?;
+        List::read(value, title, report).map(Self)
+    }
+}
+
+/// Reports what is no list.
+fn listed_only(value: &Spanned<DeValue<'_>>, title: &str, hint: &str, report: &mut Report) -> Option<()> {
+    if let DeValue::Array(_) = value.get_ref() {
+        return Some(());
+    }
+    report.add(&value.span(), Fault::new(format!("{title} is a list")).hint(hint));
+    None
 }
 
 impl Word for TableEntry {
@@ -276,6 +307,45 @@ impl Word for SocketAddr {
             }
             _ => fault,
         })
+    }
+}
+
+impl Word for Network {
+    const WHAT: &'static str = "an address or a network";
+    const EXAMPLE: &'static str = "`\"192.168.1.0/24\"`";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let fault = || Fault::new(format!("{} is not an address or a network", quoted(text)));
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| fault())?;
+        let all = if address.is_ipv4() { 32 } else { 128 };
+        let bits: u8 = match bits {
+            Some(bits) => bits.parse().ok().filter(|bits| *bits <= all).ok_or_else(fault)?,
+            None => all,
+        };
+        let network = Self { address: first_of(address, bits), bits };
+        if network.address != address {
+            let fault = Fault::new(format!("{} has bits beyond its first {bits}", quoted(text)));
+            return Err(fault.hint(format!("did you mean `{}/{bits}`, or `{address}`?", network.address)));
+        }
+        Ok(network)
+    }
+}
+
+/// The first address of those that share these bits.
+fn first_of(address: IpAddr, bits: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+            Ipv4Addr::from_bits(v4.to_bits() & mask).into()
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+            Ipv6Addr::from_bits(v6.to_bits() & mask).into()
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 mod card;
 pub mod homekit;
 pub mod http;
+pub mod mqtt;
+pub mod mux;
 mod reload;
 
 pub use card::{AccessoryCard, AccessoryFace, Cards, Roll};

@@ -176,8 +176,13 @@ impl Interpreter {
     /// We wrote a telegram.
     pub fn sent(&mut self, telegram: &Telegram, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
         self.announce(at, facts);
-        if let Telegram::System(system) = telegram {
-            self.system(system, Asked { seq, at }, true, facts);
+        match telegram {
+            Telegram::System(system) => self.system(system, Asked { seq, at }, true, facts),
+            // The bridge does not tell us what we say: modules react to our event as to anybody's.
+            Telegram::Event(event) if !matches!(event.meaning(), EventMeaning::OutputReport(_)) => {
+                facts.push(Fact::Button { input: event.source, edge: event.edge });
+            }
+            Telegram::Event(_) | Telegram::Reply(_) => {}
         }
     }
 

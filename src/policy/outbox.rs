@@ -3,6 +3,7 @@
 //! Owns every telegram that waits to be written and the one that waits for its answer. Knows neither socket nor
 //! clock. The pacing is that of protocol reference 7.3.
 
+mod lease;
 mod pending;
 mod tally;
 #[cfg(test)]
@@ -11,12 +12,13 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use self::lease::Leases;
 use self::pending::{Expects, Flight, Queued};
 use self::tally::Tally;
 use super::figures::{Amount, Sheet, names};
 use super::waits::Waits;
 use super::{BusError, Moment, Urgency, earliest};
-use crate::conbus::{Function, SerialNumber, Telegram};
+use crate::conbus::{Function, SerialNumber, System, Telegram};
 
 /// Times and limits of one gateway's outbox.
 #[derive(Clone, Debug)]
@@ -33,6 +35,17 @@ pub struct OutboxPlan {
     pub bridge_time_out: Duration,
     /// How long answers to a broadcast may come in.
     pub broadcast_window: Duration,
+    /// The same when a client of the shared port asked: the last of a house answers after 310 ms (protocol
+    /// reference 3.2), and a command of a person may be waiting.
+    pub mux_broadcast_window: Duration,
+    /// When a step of a table transfer is given up: modules write to flash (protocol reference 7.2).
+    pub table_time_out: Duration,
+    /// How long a transfer may rest before its module is everybody's again.
+    pub transfer_idle: Duration,
+    /// The same for firmware.
+    pub firmware_idle: Duration,
+    /// How long a module is left alone after a transfer: it restarts (protocol reference 3.6).
+    pub restart: Duration,
     /// How often a read is repeated.
     pub read_retries: u8,
     /// The bridges.
@@ -53,6 +66,11 @@ impl Default for OutboxPlan {
             time_out: Duration::from_millis(300),
             bridge_time_out: Duration::from_millis(150),
             broadcast_window: Duration::from_secs(1),
+            mux_broadcast_window: Duration::from_millis(400),
+            table_time_out: Duration::from_secs(1),
+            transfer_idle: Duration::from_secs(3),
+            firmware_idle: Duration::from_secs(10),
+            restart: Duration::from_secs(3),
             read_retries: 2,
             bridges: BTreeSet::new(),
             spacing: Duration::from_millis(200),
@@ -116,6 +134,8 @@ pub struct Outbox {
     flight: Option<Flight>,
     free_at: Moment,
     asked_at: BTreeMap<SerialNumber, Moment>,
+    /// Modules that a client of the shared port has to itself.
+    leases: Leases,
     /// Writes that a module refused on this connection: the bus is not bothered with them again.
     refused: BTreeSet<(SerialNumber, Function)>,
     tickets: u64,
@@ -137,6 +157,7 @@ impl Outbox {
             flight: None,
             free_at: Moment::START,
             asked_at: BTreeMap::new(),
+            leases: Leases::default(),
             refused: BTreeSet::new(),
             tickets: 0,
             order: 0,
@@ -208,7 +229,9 @@ impl Outbox {
             return Err(BusError::LinkDown);
         }
         let expects = Expects::of(&telegram);
-        if let Telegram::System(system) = &telegram
+        // Another program's refused write says nothing about ours, which differ in more than the function.
+        if urgency != Urgency::MuxClient
+            && let Telegram::System(system) = &telegram
             && self.refused.contains(&(system.serial, system.function))
         {
             return Err(BusError::Refused);
@@ -250,6 +273,7 @@ impl Outbox {
     /// The link is gone: everything ends.
     pub fn link_went_down(&mut self, effects: &mut Vec<Effect>) {
         self.link_up = false;
+        self.leases.clear();
         if let Some(flight) = self.flight.take() {
             if let Some(serial) = flight.queued.telegram.serial() {
                 effects.push(Effect::WireFree { serial, how: Ending::LinkLost });
@@ -265,6 +289,7 @@ impl Outbox {
     pub fn drain(&mut self, effects: &mut Vec<Effect>) {
         self.draining = true;
         self.plan.read_retries = 0;
+        self.leases.clear();
         let (commands, others) = std::mem::take(&mut self.queue)
             .into_iter()
             .partition(|((urgency, _), _)| *urgency == Urgency::Command);
@@ -277,6 +302,7 @@ impl Outbox {
     /// A telegram was heard: it may be the answer that is waited for.
     pub fn heard(&mut self, telegram: &Telegram, now: Moment, effects: &mut Vec<Effect>) {
         let Telegram::Reply(reply) = telegram else { return };
+        self.leases.heard(reply, &self.plan, now);
         let Some(flight) = &self.flight else { return };
         let Some(ending) = flight.answered_by(reply) else { return };
         let Some(mut flight) = self.flight.take() else { return };
@@ -297,6 +323,7 @@ impl Outbox {
         };
         if let (Ending::Refused, Telegram::System(system), Expects::Ack) =
             (ending, &flight.queued.telegram, flight.queued.expects)
+            && flight.key.0 != Urgency::MuxClient
         {
             self.refused.insert((system.serial, system.function));
         }
@@ -324,23 +351,34 @@ impl Outbox {
     fn write(&mut self, key: (Urgency, u64), queued: Queued, now: Moment, effects: &mut Vec<Effect>) {
         self.tally.written(key.0);
         effects.push(Effect::Write(queued.telegram.clone()));
-        let window = match queued.expects {
-            Expects::Nothing => {
-                self.free_at = now + self.plan.after_event;
-                self.waits.occupied(self.plan.after_event);
-                queued.end(Ok(Delivered { sent_at: now }), effects);
-                return;
-            }
-            Expects::Many => self.plan.broadcast_window,
-            _ if queued.telegram.serial().is_some_and(|serial| self.plan.bridges.contains(&serial)) => {
-                self.plan.bridge_time_out
-            }
-            _ => self.plan.time_out,
-        };
+        if queued.expects == Expects::Nothing {
+            self.free_at = now + self.plan.after_event;
+            self.waits.occupied(self.plan.after_event);
+            queued.end(Ok(Delivered { sent_at: now }), effects);
+            return;
+        }
+        let window = self.window(key.0, &queued);
+        if let (Urgency::MuxClient, Telegram::System(system)) = (key.0, &queued.telegram) {
+            self.leases.written(system, &self.plan, now);
+        }
         if let Some(serial) = queued.telegram.serial() {
             self.asked_at.insert(serial, now);
         }
         self.flight = Some(Flight { queued, key, sent_at: now, until: now + window });
+    }
+
+    /// How long the answer to this telegram is waited for.
+    fn window(&self, urgency: Urgency, queued: &Queued) -> Duration {
+        let is_long = |system: &System| system.function.is_of_table() || system.function.is_destructive();
+        match (&queued.telegram, queued.expects) {
+            (_, Expects::Many) if urgency == Urgency::MuxClient => self.plan.mux_broadcast_window,
+            (_, Expects::Many) => self.plan.broadcast_window,
+            (Telegram::System(system), _) if is_long(system) => self.plan.table_time_out,
+            (Telegram::System(system), _) if self.plan.bridges.contains(&system.serial) => {
+                self.plan.bridge_time_out
+            }
+            _ => self.plan.time_out,
+        }
     }
 
     fn time_out(&mut self, now: Moment, effects: &mut Vec<Effect>) {
@@ -370,11 +408,11 @@ impl Outbox {
 
     /// When a telegram may be written at the earliest, the wire being free.
     fn ready_at(&self, (urgency, _): (Urgency, u64), queued: &Queued) -> Moment {
-        let Some(serial) = queued.telegram.serial().filter(|_| urgency.is_background()) else {
-            return Moment::START;
-        };
+        let serial = queued.telegram.serial();
+        let free = self.leases.free_at(serial, urgency);
+        let Some(serial) = serial.filter(|_| urgency.is_background()) else { return free };
         let spacing = self.plan.spacing_of.get(&serial).copied().unwrap_or(self.plan.spacing);
-        self.asked_at.get(&serial).map_or(Moment::START, |asked| *asked + spacing)
+        self.asked_at.get(&serial).map_or(free, |asked| free.max(*asked + spacing))
     }
 
     /// When [`Outbox::due`] is to be called next.

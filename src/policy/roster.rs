@@ -110,6 +110,10 @@ pub struct ModuleSnapshot {
     pub reported_link: Option<u8>,
     /// The version of its software (D02), as `XP24_V0.34.03`.
     pub software_version: Option<String>,
+    /// Its temperature in tenths of a degree Celsius (D18), if it has a sensor and was asked.
+    pub temperature_tenths: Option<i16>,
+    /// Whether it left the last question unanswered and was not heard since, on this connection.
+    pub silent: bool,
     /// Whether it reports its outputs by itself (D21).
     pub auto_report: Option<bool>,
     /// Its fault code (D10), 0 when healthy.
@@ -131,6 +135,7 @@ struct Module {
     software_version: Option<String>,
     auto_report: Option<bool>,
     error_code: Option<u8>,
+    temperature: Option<i16>,
     storming: bool,
     last_heard: Option<Moment>,
     storms: u64,
@@ -148,6 +153,8 @@ struct Connection {
     told_reporting: Option<bool>,
     /// Nothing was heard since a read went unanswered: asking on would cost time-outs.
     mute: bool,
+    /// It said that it has no thermometer.
+    no_sensor: bool,
     /// Whether it was heard after whatever it left unanswered last; `None`: neither has happened.
     answers: Option<bool>,
 }
@@ -259,6 +266,10 @@ impl Roster {
             DatapointValue::Link(reported) => effects.extend(module.told_link(*reported)),
             DatapointValue::AutoReport(by_itself) => module.told_auto_report(*by_itself, &mut effects),
             DatapointValue::ErrorCode(code) => effects.extend(module.told_error(*code)),
+            DatapointValue::Temperature(tenths) => {
+                module.temperature = *tenths;
+                module.connection.no_sensor = tenths.is_none();
+            }
             DatapointValue::Text(version) if datapoint == Datapoint::SOFTWARE_VERSION => {
                 module.software_version = Some(version.clone());
             }
@@ -315,6 +326,18 @@ impl Roster {
         if let Some(module) = self.modules.get_mut(&serial) {
             module.timeouts += 1;
             module.connection.answers = Some(false);
+        }
+    }
+
+    /// The modules of this gateway that drive loads are to be asked how they are: fault code, and temperature where
+    /// there is a sensor.
+    pub fn diagnose(&mut self, gateway: GatewayId) {
+        for serial in self.actors(gateway) {
+            let has_sensor = self.modules.get(&serial).is_some_and(|module| !module.connection.no_sensor);
+            self.enqueue(serial, Datapoint::ERROR_CODE);
+            if has_sensor && !self.refuses(serial, Datapoint::TEMPERATURE) {
+                self.enqueue(serial, Datapoint::TEMPERATURE);
+            }
         }
     }
 
@@ -386,6 +409,7 @@ impl Module {
             software_version: None,
             auto_report: None,
             error_code: None,
+            temperature: None,
             storming: false,
             last_heard: None,
             storms: 0,
@@ -461,6 +485,8 @@ impl Module {
             reported_type: self.reported_type.map(|reported| reported.to_string()),
             reported_link: self.reported_link,
             software_version: self.software_version.clone(),
+            temperature_tenths: self.temperature,
+            silent: self.connection.answers == Some(false),
             auto_report: self.auto_report,
             error_code: self.error_code,
             refused: self.connection.refused.iter().map(ToString::to_string).collect(),

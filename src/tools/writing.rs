@@ -13,6 +13,12 @@ pub enum WriteError {
         /// Which file.
         path: PathBuf,
     },
+    /// Something is there, and what is written can be added to it.
+    #[error("`{}` is there already and stays as it is; name another file, or add `--merge` to add to it", path.display())]
+    ThereForMerge {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The system refuses.
     #[error("cannot write `{}`: {cause}", path.display())]
     Refused {

@@ -4,11 +4,13 @@
 #![allow(missing_docs, reason = "tests are named, not documented")]
 
 mod commands;
+mod ensembles;
 mod links;
 mod quiet;
 mod reads;
 mod reload;
 mod restarts;
+mod sharing;
 mod storms;
 mod support;
 mod traffic;

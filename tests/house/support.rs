@@ -14,10 +14,12 @@ use conbusd::actors::events::{
 };
 use conbusd::actors::keeper::KeeperPlan;
 use conbusd::actors::{ask, now};
+use conbusd::app::mux;
 use conbusd::app::restore::restore;
 use conbusd::app::{App, Audience, Beginning, assemble_from};
 use conbusd::conbus::{OutputIndex, Percent, Point, SerialNumber, Telegram};
 use conbusd::config::{self, Config};
+use conbusd::doors::mux::{Desk, Door};
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use conbusd::policy::store::Want;
 use conbusd::policy::switch::{AccessoryState, Cause, Target, Until};
@@ -130,6 +132,8 @@ pub(crate) struct House {
     pub(crate) app: App,
     pub(crate) told: Rc<RefCell<Told>>,
     pub(crate) dials: Rc<Cell<u32>>,
+    /// The shared port, when the config has one.
+    pub(crate) shared: Option<Door>,
 }
 
 /// How a house is built.
@@ -187,6 +191,17 @@ impl Builder {
         self
     }
 
+    /// Adds to the end of the config.
+    pub(crate) fn appended(mut self, text: &str) -> Self {
+        self.config += text;
+        self
+    }
+
+    /// The config.
+    pub(crate) fn text(&self) -> String {
+        self.config.clone()
+    }
+
     /// Starts from what is kept here, and keeps here what is known.
     pub(crate) fn kept_in(mut self, vault: &MemoryVault) -> Self {
         self.vault = Some(vault.clone());
@@ -228,12 +243,18 @@ impl Builder {
         }
         let told = Rc::new(RefCell::new(Told::default()));
         let probe = Probe(told.clone(), self.doors_busy).start();
-        let audience = Audience {
+        let mut audience = Audience {
             accessories: vec![probe.clone().recipient()],
             links: vec![probe.clone().recipient()],
             telegrams: vec![probe.recipient()],
             buttons: vec![],
         };
+        let desk = config.mux.as_ref().map(|section| Desk::new(mux::plan(&config, section)));
+        if let Some(desk) = &desk {
+            let hub = desk.hub().start();
+            audience.links.push(hub.clone().recipient());
+            audience.telegrams.push(hub.recipient());
+        }
         let mut beginning = Beginning { seed: 1, ..Beginning::default() };
         if let Some(vault) = self.vault {
             beginning.restored = restore(&vault, wall()).snapshot;
@@ -243,7 +264,8 @@ impl Builder {
         let config =
             self.told.map_or(config, |text| config::parse("told.toml", &text, Path::new("/")).unwrap());
         let app = assemble_from(&config, dials, &audience, beginning);
-        House { emulators, app, told, dials: dials_made }
+        let shared = desk.map(|desk| desk.serve(app.connections[0].clone(), None));
+        House { emulators, app, told, dials: dials_made, shared }
     }
 
     pub(crate) fn start(self) -> House {

@@ -139,6 +139,8 @@ impl Plan {
             poller: app.poller.clone().into(),
             hub: hub.clone().into(),
             keeper: None,
+            mux: None,
+            mqtt: None,
             measured: app.measured().into_iter().chain([hub.clone().into()]).collect(),
             beside: Beside::default(),
         };

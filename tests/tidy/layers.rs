@@ -20,10 +20,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// The plain values of `policy` that a door may name: what messages to and from accessories carry, and figures.
+/// The plain values of `policy` that a door may name: what messages to and from accessories carry, how to dial, and
+/// figures.
 const DOOR_VALUES: &[&str] = &[
     "AccessoryKind",
     "AccessoryState",
+    "Backoff",
+    "BackoffPlan",
     "BusError",
     "Cause",
     "figures",
@@ -34,6 +37,9 @@ const DOOR_VALUES: &[&str] = &[
     "Until",
     "Want",
 ];
+
+/// What the shared port, which speaks telegrams, may name besides.
+const MUX_VALUES: &[&str] = &["GatewayId", "Urgency", "earliest"];
 
 /// Paths with one owner: the path, the files that may name it, and why.
 const OWNED: &[(&str, &str, &[&str], &str)] = &[
@@ -71,7 +77,7 @@ fn judge(source: &Source, layer: &str, below: &[&str], named: &Named) -> Option<
             named.path,
             below.join(", ")
         )
-    } else if layer == "doors" && target == "policy" && !is_door_value(&segments) {
+    } else if layer == "doors" && target == "policy" && !is_door_value(&segments, &source.path) {
         format!("`{}`: a door may name only {DOOR_VALUES:?} of policy; ask an accessory instead", named.path)
     } else {
         owned(&source.path, &named.path)?
@@ -79,8 +85,9 @@ fn judge(source: &Source, layer: &str, below: &[&str], named: &Named) -> Option<
     Some(Finding::line(&source.path, source.line(named.at), what))
 }
 
-fn is_door_value(segments: &[&str]) -> bool {
-    segments[2..].iter().any(|segment| DOOR_VALUES.contains(segment))
+fn is_door_value(segments: &[&str], file: &str) -> bool {
+    let more = if file.starts_with("src/doors/mux/") { MUX_VALUES } else { &[] };
+    segments[2..].iter().any(|segment| DOOR_VALUES.contains(segment) || more.contains(segment))
 }
 
 fn owned(file: &str, path: &str) -> Option<String> {
@@ -116,6 +123,7 @@ fn importing_upwards_is_found() {
         ("src/actors/cache.rs", "use crate::transport::Dial;"),
         ("src/actors/poller.rs", "use crate::policy::store::{Store, Want};"),
         ("src/doors/http/server.rs", "use crate::policy::Outbox;"),
+        ("src/doors/http/server.rs", "use crate::policy::Urgency;"),
         ("src/doors/http/server.rs", "use crate::actors::cache::Read;"),
         ("src/doors/http/server.rs", "use crate::config::Config;"),
         ("src/emulator/server.rs", "use crate::policy::Moment;"),
@@ -137,7 +145,7 @@ fn importing_downwards_is_fine() {
             "src/doors/http/server.rs",
             "use crate::policy::{AccessoryKind, Moment}; use crate::actors::accessory;",
         ),
-        ("src/doors/mux/server.rs", "use crate::actors::connection::Exchange;"),
+        ("src/doors/mux/server.rs", "use crate::actors::connection::Exchange; use crate::policy::Urgency;"),
         ("src/lib.rs", "pub mod app;"),
         ("src/main.rs", "use conbusd::app; use std::fs;"),
     ] {

@@ -14,7 +14,7 @@ use crate::config::checked::{Accessory, Gateway, Module};
 use crate::config::entry::{Entry, List, listed};
 use crate::config::raw::{self, Document};
 use crate::config::report::{Fault, Report};
-use crate::config::words::{Id, Name, Room, TableLines};
+use crate::config::words::{Id, Lines, Name, Room};
 use crate::policy::AccessoryKind;
 
 /// What stands in the house.
@@ -32,22 +32,22 @@ pub(super) fn check(document: &Document, report: &mut Report) -> House {
     }
 }
 
-fn elements<T>(entry: &Entry<List<T>>) -> &[Spanned<T>] {
+pub(super) fn elements<T>(entry: &Entry<List<T>>) -> &[Spanned<T>] {
     entry.get().map_or(&[], Vec::as_slice)
 }
 
 /// What must be there once: the first place of each.
-struct Once<K> {
+pub(super) struct Once<K> {
     places: HashMap<K, Range<usize>>,
 }
 
 impl<K: Eq + Hash> Once<K> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { places: HashMap::new() }
     }
 
     /// Notes this one; the line of an earlier one when there is any.
-    fn earlier(&mut self, key: K, place: &Range<usize>, report: &Report) -> Option<usize> {
+    pub(super) fn earlier(&mut self, key: K, place: &Range<usize>, report: &Report) -> Option<usize> {
         match self.places.entry(key) {
             Slot::Occupied(first) => Some(report.line_of(first.get())),
             Slot::Vacant(slot) => {
@@ -58,7 +58,7 @@ impl<K: Eq + Hash> Once<K> {
     }
 
     /// Notes this one and reports that it is not the first.
-    fn check(&mut self, key: K, what: impl Display, place: &Range<usize>, report: &mut Report) {
+    pub(super) fn check(&mut self, key: K, what: impl Display, place: &Range<usize>, report: &mut Report) {
         if let Some(line) = self.earlier(key, place, report) {
             report.add(place, Fault::new(format!("{what} is taken: first on line {line}")));
         }
@@ -102,7 +102,13 @@ fn modules(document: &Document, report: &mut Report) -> Vec<Module> {
             let what = format!("the serial number `{}`", serial.get_ref());
             serials.check(*serial.get_ref(), what, &serial.span(), report);
         }
-        let gateway = if gateways.is_empty() { None } else { gateway_of(element, gateways, report) };
+        let whose = "this module does not say on which it is";
+        let place = element.span();
+        let gateway = if gateways.is_empty() {
+            None
+        } else {
+            gateway_of(&raw.gateway, whose, &place, document, report)
+        };
         let (Some(gateway), Some(module_type), Some(link)) = (gateway, raw.of_type.get(), raw.link.given())
         else {
             continue;
@@ -124,7 +130,7 @@ fn modules(document: &Document, report: &mut Report) -> Vec<Module> {
 
 /// The entries of a module's action table; reports those of outputs that it does not have.
 fn action_table(raw: &raw::Module, module_type: ModuleType, report: &mut Report) -> Option<Vec<TableEntry>> {
-    let TableLines(lines) = raw.action_table.get()?;
+    let Lines(lines) = raw.action_table.get()?;
     for line in lines {
         let output = line.get_ref().output.get() + 1;
         if output > module_type.outputs() {
@@ -140,18 +146,21 @@ fn action_table(raw: &raw::Module, module_type: ModuleType, report: &mut Report)
     Some(lines.iter().map(|line| *line.get_ref()).collect())
 }
 
-/// The index of the gateway a module is on; reports a missing or unknown one.
-fn gateway_of(
-    module: &Spanned<raw::Module>,
-    gateways: &[Spanned<raw::Gateway>],
+/// The index of the gateway that is meant; reports a missing or unknown one. `whose` says who does not name it, in
+/// case that is needed.
+pub(super) fn gateway_of(
+    entry: &Entry<Id>,
+    whose: &str,
+    place: &Range<usize>,
+    document: &Document,
     report: &mut Report,
 ) -> Option<usize> {
+    let gateways = elements(&document.gateways);
     let ids = || gateways.iter().filter_map(|gateway| gateway.get_ref().id.get()).map(|Id(id)| id.as_str());
-    let entry = &module.get_ref().gateway;
     let Some(named) = entry.given() else {
         if entry.is_absent() && gateways.len() > 1 {
-            let fault = Fault::new("there are several gateways, and this module does not say on which it is");
-            report.add(&module.span(), fault.hint(format!("add `gateway`, one of {}", listed(ids()))));
+            let fault = Fault::new(format!("there are several gateways, and {whose}"));
+            report.add(place, fault.hint(format!("add `gateway`, one of {}", listed(ids()))));
         }
         return (entry.is_absent() && gateways.len() == 1).then_some(0);
     };

@@ -58,8 +58,8 @@ fn two_doors_cannot_have_one_port() {
         ("[::ffff:127.0.0.1]:7000", "127.0.0.1:7000"),
     ] {
         mistake(
-            &format!("[mux]\nlisten = \"{one}\"\n[homekit]\nlisten = \"{other}\""),
-            4,
+            &format!("[mux]\nallow = [\"::/0\"]\nlisten = \"{one}\"\n[homekit]\nlisten = \"{other}\""),
+            5,
             10,
             &["cannot listen"],
         );
@@ -70,17 +70,19 @@ fn two_doors_cannot_have_one_port() {
         ("[::1]:7000", "0.0.0.0:7000"),
         ("127.0.0.1:0", "127.0.0.1:0"),
     ] {
-        good(&format!("[mux]\nlisten = \"{one}\"\n[homekit]\nlisten = \"{other}\""));
+        good(&format!("[mux]\nallow = [\"::/0\"]\nlisten = \"{one}\"\n[homekit]\nlisten = \"{other}\""));
     }
 }
 
 #[test]
 fn the_daemon_does_not_dial_itself() {
     let gateway = |address: &str| {
-        format!("[mux]\nlisten = \"0.0.0.0:10001\"\n[[gateway]]\nid = \"a\"\naddress = \"{address}\"")
+        format!(
+            "[mux]\nallow = [\"0.0.0.0/0\"]\nlisten = \"0.0.0.0:10001\"\n[[gateway]]\nid = \"a\"\naddress = \"{address}\""
+        )
     };
-    mistake(&gateway("127.0.0.1:10001"), 5, 11, &["own [mux] port"]);
-    mistake(&gateway("[::ffff:127.0.0.1]:10001"), 5, 11, &["own [mux] port"]);
+    mistake(&gateway("127.0.0.1:10001"), 6, 11, &["own [mux] port"]);
+    mistake(&gateway("[::ffff:127.0.0.1]:10001"), 6, 11, &["own [mux] port"]);
     good(&gateway("192.168.1.17:10001"));
     good(&gateway("127.0.0.1:10002"));
 }
@@ -127,6 +129,29 @@ fn brokers_are_urls_without_passwords() {
 }
 
 #[test]
+fn certificates_belong_to_an_encrypted_broker_and_come_in_pairs() {
+    let at = |rest: &str| format!("[mqtt]\nurl = \"mqtts://b\"\n{rest}");
+    let mqtt = good(&at("ca_file = \"ca\"\nclient_cert = \"/c\"\nclient_key = \"k\"")).mqtt.unwrap();
+    assert_eq!(mqtt.ca_file.as_deref(), Some(Path::new("/house/ca")));
+    assert_eq!(mqtt.client, Some(("/c".into(), "/house/k".into())));
+    mistake(&at("ca_file = \"ca\"\nclient_cert = \"c\""), 4, 15, &["without `client_key`"]);
+    mistake(&at("client_key = \"k\""), 3, 14, &["without `client_cert`"]);
+    mistake(&at("client_cert = \"c\"\nclient_key = \"k\""), 3, 15, &["without `ca_file`"]);
+    mistake("[mqtt]\nurl = \"mqtt://b\"\nca_file = \"ca\"", 3, 11, &["not encrypted", "`mqtts://`"]);
+}
+
+#[test]
+fn daemons_at_one_broker_have_names_and_their_gateways_another_than_bridge() {
+    let mqtt = good("[mqtt]\nurl = \"mqtt://b\"\ninstance = \"attic\"\nwill_delay = \"10s\"").mqtt.unwrap();
+    assert_eq!((mqtt.instance.as_deref(), mqtt.will_delay.as_secs()), (Some("attic"), 10));
+    mistake("[mqtt]\nurl = \"mqtt://b\"\ninstance = \"a/b\"", 3, 12, &["id"]);
+    mistake("[mqtt]\nurl = \"mqtt://b\"\nwill_delay = \"1h\"", 3, 14, &["5m"]);
+    let gateway = "[[gateway]]\nid = \"bridge\"\naddress = \"emulator\"\n";
+    good(gateway);
+    mistake(&format!("{gateway}[mqtt]\nurl = \"mqtt://b\""), 2, 6, &["`bridge` cannot be the id"]);
+}
+
+#[test]
 fn topics_have_no_wildcards() {
     mistakes(
         "[mqtt]\nurl = \"mqtt://b\"\nbase = \"home/#\"\ndiscovery_prefix = \"a//b\"",
@@ -149,4 +174,40 @@ fn access_is_one_of_three_words() {
         &["unknown access `no_write`", "did you mean `no-write`?"],
     );
     mistake("[mux]\naccess = \"read\"", 2, 10, &["unknown access `read`", "`full`, `no-write`, `listen`"]);
+}
+
+#[test]
+fn a_shared_port_beyond_this_machine_says_who_may_come_in() {
+    let open = "[mux]\nlisten = \"0.0.0.0:10101\"";
+    mistake(open, 2, 10, &["beyond this machine", "say who may come in", "`allow = [\"192.168.1.0/24\"]`"]);
+    let mux = good(&format!("{open}\nallow = [\"192.168.1.0/24\", \"10.0.0.7\", \"fd00::/8\"]")).mux.unwrap();
+    let written: Vec<String> =
+        mux.allow.iter().map(|network| format!("{}/{}", network.address, network.bits)).collect();
+    assert_eq!(written, ["192.168.1.0/24", "10.0.0.7/32", "fd00::/8"]);
+    assert_eq!(good("[mux]").mux.unwrap().allow.len(), 2, "loopback, both kinds");
+}
+
+#[test]
+fn who_may_come_in_is_an_address_or_a_network() {
+    let at = |allow: &str| format!("[mux]\nallow = {allow}");
+    mistake(&at("[]"), 2, 9, &["nobody may come in"]);
+    mistake(&at("\"10.0.0.1\""), 2, 9, &["`allow` is a list", "`[\"192.168.1.0/24\"]`"]);
+    mistake(&at("[\"10.0.0.1/24\"]"), 2, 10, &["bits beyond its first 24", "`10.0.0.0/24`, or `10.0.0.1`"]);
+    for text in ["10.0.0.0/33", "10.0.0.0/-1", "::/129", "home", "10.0.0.0/", ""] {
+        mistake(&at(&format!("[\"{text}\"]")), 2, 10, &["is not an address or a network"]);
+    }
+    good(&at("[\"0.0.0.0/0\", \"::/0\"]"));
+}
+
+#[test]
+fn the_shared_port_serves_one_gateway() {
+    let two =
+        "[[gateway]]\nid = \"a\"\naddress = \"h:1\"\n[[gateway]]\nid = \"b\"\naddress = \"h:2\"\n[mux]\n";
+    mistake(two, 7, 1, &["several gateways, and [mux] does not say which one", "one of `a`, `b`"]);
+    assert_eq!(good(&format!("{two}gateway = \"b\"")).mux.unwrap().gateway, 1);
+    mistake(&format!("{two}gateway = \"c\""), 8, 11, &["unknown gateway `c`"]);
+    mistake("[mux]\ngateway = \"c\"", 2, 11, &["unknown gateway `c`"]);
+    let mux = good("[mux]\nfirmware = true\nmax_clients = 3\ntelegrams_per_second = 2").mux.unwrap();
+    assert_eq!((mux.firmware, mux.max_clients, mux.telegrams_per_second), (true, 3, 2));
+    mistake("[mux]\ntelegrams_per_second = 19", 2, 24, &["from `1` to `18`"]);
 }

@@ -151,6 +151,10 @@ pub struct House {
     pub hub: Observed,
     /// The keeper, when state is kept.
     pub keeper: Option<Observed>,
+    /// The shared port, when it is open; its picture lists the clients.
+    pub mux: Option<Observed>,
+    /// The MQTT door, when it is open.
+    pub mqtt: Option<Observed>,
     /// Everybody who counts and measures, but the accessories.
     pub measured: Vec<Measured>,
     /// What the page shows and does beside accessories.

@@ -211,7 +211,7 @@ async fn set(
 ) -> Result<Response, Fault> {
     let body = read(&headers, body, site.limits.body_within).await?;
     let card = site.card(&known(id)?)?;
-    let target = translate::target(&body, &card.face.id, card.face.kind)?;
+    let target = translate::target(&body, &card.face.id, (card.face.kind, card.face.dims))?;
     let wish = SetTarget { target, until: Until::Confirmed, client: CLIENT };
     let state = ask(&card.addr, wish, WRITE_WITHIN).await?;
     Ok(good(json::bytes(&AccessoryObject::new(&card.face, &state, now()))))
@@ -274,12 +274,20 @@ async fn overview(State(site): Shared) -> Response {
     let accessories = cards.all().iter().map(|card| ask(&card.addr, Observe, OBSERVE_WITHIN));
     let singles = [&house.cache, &house.poller, &house.hub].into_iter().chain(&house.keeper);
     let singles = join_all(singles.map(|actor| actor.look(OBSERVE_WITHIN)));
-    let (gateways, (accessories, singles)) =
-        join(join_all(gateways), join(join_all(accessories), singles)).await;
+    let mqtt = join_all(house.mqtt.iter().map(|door| door.look(OBSERVE_WITHIN)));
+    let (gateways, (accessories, (singles, mqtt))) =
+        join(join_all(gateways), join(join_all(accessories), join(singles, mqtt))).await;
+    let mux = match &house.mux {
+        Some(mux) => Some(mux.look(OBSERVE_WITHIN).await),
+        None => None,
+    };
     let mut actors = serde_json::Map::new();
     let mut note = |name: String, picture: &Picture| actors.insert(name, status::word(picture).into());
     for (name, picture) in ["cache", "poller", "http", "keeper"].iter().zip(&singles) {
         note((*name).into(), picture);
+    }
+    if let Some(picture) = &mux {
+        note("mux".into(), picture);
     }
     for (card, (connection, listener)) in house.gateways.iter().zip(&gateways) {
         note(format!("connection/{}", card.id), connection);
@@ -306,8 +314,10 @@ async fn overview(State(site): Shared) -> Response {
         "cache": cache,
         "poller": poller,
         "state": state,
+        "mux": mux.map(status::shown),
         "reload": status::reload(&house.reloads.borrow(), now()),
         "http": {"door": site.tally.picture(), "hub": hub},
+        "mqtt": mqtt.into_iter().map(status::shown).next(),
         "actors": actors,
     })))
 }

@@ -76,6 +76,10 @@ families! {
     HOMEKIT_PAIRINGS: Gauge "conbusd_homekit_pairings" [] "Controllers that are paired";
     HOMEKIT_SESSIONS: Gauge "conbusd_homekit_sessions" [] "Connections of controllers";
 
+    MUX_CLIENTS: Gauge "conbusd_proxy_clients" ["gateway"] "Clients of the shared port";
+    MUX_TELEGRAMS: Counter "conbusd_proxy_telegrams_total" ["gateway", "fate"] "Telegrams of shared-port clients, by what became of them";
+    MUX_DENIED: Counter "conbusd_proxy_clients_denied_total" ["gateway", "reason"] "Shared-port clients not let in or cut off";
+
     HTTP_REQUESTS: Counter "conbusd_http_requests_total" [] "Requests answered by the HTTP door";
     HTTP_CONNECTIONS: Gauge "conbusd_http_connections" [] "Connections of the HTTP door";
     HTTP_REFUSED: Counter "conbusd_http_connections_refused_total" [] "Connections closed at once because there were too many";

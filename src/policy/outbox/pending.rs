@@ -12,6 +12,8 @@ pub(super) enum Expects {
     /// ACK or NAK: they carry only the serial number, so no more than one command may be open (protocol
     /// reference 3.1).
     Ack,
+    /// A chunk of a table or its end; the ACK before the first one is not the answer (protocol reference 3.6).
+    Chunk,
     /// Any number of replies within a window.
     Many,
     /// Nothing: an injected event.
@@ -28,8 +30,12 @@ impl Expects {
     }
 
     fn ack_of(system: &System) -> Self {
-        // F26 is never answered (protocol reference 3).
-        if system.function == Function::AFTER_DISCOVERY { Self::Nothing } else { Self::Ack }
+        match system.function {
+            // F26 is never answered (protocol reference 3).
+            Function::AFTER_DISCOVERY => Self::Nothing,
+            Function::TABLE_DOWNLOAD | Function::MODULE_TABLE_DOWNLOAD | Function::ACK => Self::Chunk,
+            _ => Self::Ack,
+        }
     }
 }
 
@@ -57,9 +63,10 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// Whether it may be said again: only reads, and not for ever.
+    /// Whether it may be said again: only reads, and not for ever. A client of the shared port repeats its own.
     pub(super) fn may_repeat(&self, plan: &OutboxPlan, now: Moment) -> bool {
         matches!(self.queued.expects, Expects::Value(_))
+            && self.key.0 != Urgency::MuxClient
             && self.queued.attempt < plan.read_retries
             && self.queued.deadline > now
     }
@@ -70,8 +77,10 @@ impl Flight {
             return None;
         }
         match (self.queued.expects, reply.function) {
-            (Expects::Value(_) | Expects::Ack, Function::NAK) => Some(Ending::Refused),
-            (Expects::Ack, Function::ACK) => Some(Ending::Answered),
+            (Expects::Value(_) | Expects::Ack | Expects::Chunk, Function::NAK) => Some(Ending::Refused),
+            (Expects::Chunk, Function::TABLE_CHUNK | Function::TABLE_END) | (Expects::Ack, Function::ACK) => {
+                Some(Ending::Answered)
+            }
             (Expects::Value(asked), Function::READ_DATAPOINT) => {
                 let (datapoint, value) = reply.datapoint()?;
                 (datapoint == asked).then_some(if value == b"??" {

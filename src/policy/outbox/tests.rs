@@ -1,5 +1,7 @@
 //! Claims about what is said to the bus, and when.
 
+mod shared_port;
+
 use proptest::prelude::*;
 
 use super::*;

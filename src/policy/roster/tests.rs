@@ -206,6 +206,7 @@ fn the_snapshot_is_what_people_and_programs_read() {
             "serial": "0000000002", "gateway": 0, "type": "XP24", "link": 4, "outputs": 4,
             "reported_type": null, "reported_link": null, "software_version": "XP24_V0.34.03",
             "auto_report": null, "error_code": 0, "refused": [], "storming": false,
+            "silent": false, "temperature_tenths": null,
         })
     );
 }
@@ -226,6 +227,24 @@ fn another_config_identifies_what_is_new_or_configured_otherwise() {
     roster.reconfigure(vec![RosterPlan { link: 9, ..relay(2) }]);
     assert_eq!(reads(&mut roster, HOME).len(), 5);
     assert_eq!(roster.snapshot().len(), 1);
+}
+
+#[test]
+fn a_module_is_silent_until_it_is_heard_and_one_without_a_thermometer_is_not_asked_again() {
+    let mut roster = roster();
+    roster.silent(serial(2));
+    assert!(roster.snapshot()[0].silent);
+    tell(&mut roster, 2, Datapoint::TEMPERATURE, b"+28,5\xA7C");
+    assert!(!roster.snapshot()[0].silent);
+    assert_eq!(roster.snapshot()[0].temperature_tenths, Some(285));
+    let asked = |roster: &mut Roster| {
+        roster.diagnose(HOME);
+        let reads = std::iter::from_fn(|| roster.next_read(HOME));
+        reads.filter(|read| *read == (serial(2), Datapoint::TEMPERATURE)).count()
+    };
+    assert_eq!(asked(&mut roster), 1);
+    tell(&mut roster, 2, Datapoint::TEMPERATURE, b"-20,0\xA7C");
+    assert_eq!((asked(&mut roster), roster.snapshot()[0].temperature_tenths), (0, None));
 }
 
 #[test]
