@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use log::{info, warn};
-use tokio::sync::watch::{Sender, channel};
+use tokio::sync::watch::{Receiver, Sender, channel};
 
 use super::lamps::{Lamp, lamps};
 use super::plans::Plans;
@@ -16,7 +16,7 @@ use crate::actors::connection::LinkPlan;
 use crate::actors::events::{AccessoryId, PointChanged, Reconfigure};
 use crate::actors::{Outlet, ask, now};
 use crate::conbus::Point;
-use crate::config::{Changes, Config};
+use crate::config::{Changes, Config, Module};
 use crate::doors::{AccessoryCard, Cards, Reload, Reloads};
 use crate::policy::BusError;
 
@@ -33,6 +33,7 @@ pub(super) struct Running {
     lamps: Vec<Lamp>,
     /// Places are never given twice.
     next_place: u32,
+    modules: Sender<Vec<Module>>,
     last: Sender<Reload>,
 }
 
@@ -45,6 +46,7 @@ impl Running {
             rules,
             next_place: lamps.iter().map(|lamp| lamp.face.place.0 + 1).max().unwrap_or(0),
             lamps,
+            modules: channel(config.modules.clone()).0,
             last: channel(Reload::first(now())).0,
         }
     }
@@ -67,6 +69,11 @@ impl Running {
 }
 
 impl App {
+    /// The modules, also those of a later config: they are there when the roll tells of its accessories.
+    pub(super) fn modules(&self) -> Receiver<Vec<Module>> {
+        self.running.modules.subscribe()
+    }
+
     /// How the config was read last.
     pub fn reloads(&self) -> Reloads {
         self.running.last.subscribe()
@@ -108,6 +115,7 @@ impl App {
         let plans = Plans::of(&config, &self.running.rules);
         let lamps = self.running.settle(&config);
         self.running.lamps = lamps;
+        self.running.modules.send_replace(config.modules.clone());
         self.running.config = config;
         let (come, gone) = self.rehouse();
         // Who understands telegrams goes before who keeps what they say, and the poller, which asks, comes last.

@@ -271,9 +271,9 @@ fn groups_and_scenes_are_accessories_without_a_module() {
             (&"group".into(), &().into(), &().into())
         );
         assert_eq!((&group["on"], &group["brightness"]), (&false.into(), &0.into()));
-        let lit = home.put("salon", r#"{"brightness":40}"#).await.json();
+        let bright = home.put("salon", r#"{"brightness":40}"#).await.json();
         assert_eq!(
-            (&lit["on"], &lit["brightness"], &lit["freshness"]),
+            (&bright["on"], &bright["brightness"], &bright["freshness"]),
             (&true.into(), &40.into(), &"fresh".into())
         );
         assert_eq!(home.get("/api/accessories/ceiling").await.json()["on"], true);

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::House;
 use super::board::{Board, Message};
 use super::claims::Claims;
 use super::ledger::Ledger;
@@ -16,6 +15,7 @@ use super::modules::Modules;
 use super::payload;
 use super::requests::Request;
 use super::topics::{Route, Topics};
+use super::{House, ModuleFace};
 use crate::actors::events::AccessoryId;
 use crate::conbus::{Edge, EventSource};
 use crate::doors::AccessoryFace;
@@ -160,8 +160,15 @@ impl Desk {
         self.phase == Phase::Open
     }
 
-    /// The accessories as they are now.
-    pub(super) fn rehouse(&mut self, lamps: Vec<AccessoryFace>, now: Moment) -> Vec<Effect> {
+    /// The modules and accessories as they are now.
+    pub(super) fn rehouse(
+        &mut self,
+        modules: Vec<ModuleFace>,
+        lamps: Vec<AccessoryFace>,
+        now: Moment,
+    ) -> Vec<Effect> {
+        self.modules.keep(|serial| modules.iter().any(|module| module.serial == serial));
+        self.house.modules = modules;
         self.house.lamps = lamps;
         let lamps = &self.house.lamps;
         self.shown.retain(|place, _| lamps.iter().any(|lamp| lamp.place == *place));

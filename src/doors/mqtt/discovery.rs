@@ -294,3 +294,53 @@ fn one_room<'a>(lamps: &[&'a AccessoryFace]) -> Option<&'a str> {
     let room = lamps.first().map(|lamp| lamp.room.as_str()).filter(|room| !room.is_empty())?;
     lamps.iter().all(|lamp| lamp.room == room).then_some(room)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conbus::ModuleType;
+
+    /// A panel behind the gateway `home`, described with these facts.
+    fn panel(facts: &Facts) -> Value {
+        let topics =
+            Topics { base: "conbus".into(), prefix: "homeassistant".into(), instance: "attic".into() };
+        let describe = Describe { topics: &topics, version: "1.0" };
+        let module = ModuleFace {
+            serial: "0012345001".parse().unwrap(),
+            module_type: "XP20".parse::<ModuleType>().unwrap(),
+            link: 1,
+            gateway: 0,
+        };
+        describe.module("home", &module, &[], facts).unwrap().config
+    }
+
+    #[test]
+    fn a_module_with_a_thermometer_has_a_temperature() {
+        let facts = Facts { temperature: Some(-5), ..Facts::default() };
+        assert_eq!(
+            panel(&facts)["components"]["temperature"],
+            json!({
+                "platform": "sensor",
+                "name": "Temperature",
+                "unique_id": "conbus_0012345001_temperature",
+                "device_class": "temperature",
+                "state_class": "measurement",
+                "unit_of_measurement": "°C",
+                "entity_category": "diagnostic",
+                "state_topic": "conbus/home/0012345001/telemetry",
+                "value_template": "{{ value_json.temperature }}",
+            })
+        );
+        // What the template looks for is what is published.
+        let told: Value = serde_json::from_str(&facts.telemetry()).unwrap();
+        assert_eq!(told["temperature"], json!(-0.5));
+    }
+
+    #[test]
+    fn a_module_without_a_thermometer_has_none() {
+        let config = panel(&Facts::default());
+        assert!(config["components"]["error_code"].is_object());
+        assert_eq!(config["components"].get("temperature"), None);
+        assert!(!Facts::default().telemetry().contains("temperature"));
+    }
+}

@@ -38,7 +38,7 @@ use crate::doors::AccessoryFace;
 
 pub use fleet::{Fleet, FleetError, fleet};
 pub use hub::Hub;
-pub use server::{Door, LookAtModules, Reload};
+pub use server::{Door, Inside, LookAtModules, Reload};
 
 /// What the door is built from.
 #[derive(Clone, Debug)]
