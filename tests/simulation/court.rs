@@ -12,7 +12,7 @@ use crate::truth::Truth;
 
 /// How long before it was heard a report may have become true: 55 ms after the change it wants to speak, and
 /// then the bus may be busy.
-pub(crate) const REPORT_LAG: Duration = Duration::from_millis(700);
+const REPORT_LAG: Duration = Duration::from_millis(700);
 
 /// The same for a reply that another master caused: the assumption F of the update rule.
 const REPLY_LAG: Duration = Duration::from_millis(100);
@@ -51,6 +51,8 @@ pub(crate) enum Promise {
     Refreshed,
     /// S9: what was kept over a restart was vouched for, or announced.
     Restart,
+    /// A reload that failed, or touched the link.
+    Reload,
     /// An actor died, or could not stop.
     Alive,
 }

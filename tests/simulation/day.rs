@@ -78,6 +78,7 @@ async fn live(seed: u64, length: Duration, knobs: Knobs) -> Outcome {
         mood_until: Duration::ZERO,
         trial_at: Duration::from_secs(chance.u64(120..420)),
         blow_at: Duration::ZERO,
+        reload_at: Duration::from_secs(chance.u64(60..300)),
         chance,
         house,
     };
@@ -109,6 +110,8 @@ struct Day {
     trial_at: Duration,
     /// From when on the daemon itself may be hit.
     blow_at: Duration,
+    /// When the config is written anew.
+    reload_at: Duration,
 }
 
 impl Day {
@@ -124,6 +127,10 @@ impl Day {
         if self.weather.stormy && now >= self.blow_at {
             self.blow_at = now + Duration::from_millis(self.chance.u64(20_000..400_000));
             self.blow().await;
+        }
+        if now >= self.reload_at {
+            self.reload_at = now + Duration::from_millis(self.chance.u64(30_000..600_000));
+            self.house.reload(&mut self.chance).await;
         }
         if now >= self.trial_at {
             self.trial().await;

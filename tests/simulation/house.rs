@@ -1,19 +1,23 @@
 //! A house drawn from a seed, with the whole daemon in it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
-use conbusd::actors::events::{AccessoryChanged, GetState, LinkChanged, LinkState, Observe};
+use conbusd::actors::accessory::AccessoryAddr;
+use conbusd::actors::events::{
+    AccessoryChanged, AccessoryId, CaptureUse, GetState, LinkChanged, LinkState, Observe,
+};
 use conbusd::actors::keeper::KeeperPlan;
 use conbusd::actors::{ask, now as moment};
 use conbusd::app::restore::restore;
 use conbusd::app::{App, Audience, Beginning, Rules, assemble_from};
 use conbusd::conbus::{ModuleType, Percent, Point, SerialNumber};
 use conbusd::config::{self, Config};
+use conbusd::doors::Roll;
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup};
 use conbusd::policy::store::Want;
 use conbusd::policy::switch::AccessoryState;
@@ -21,7 +25,7 @@ use conbusd::policy::{AccessoryKind, Freshness, KeepingPlan, Origin};
 use conbusd::vault::MemoryVault;
 use fastrand::Rng;
 
-use crate::court::{Court, Promise, REPORT_LAG, Shown, Window};
+use crate::court::{Court, Promise, Shown, Window};
 use crate::pace::Pace;
 use crate::wire::{Line, LineDial};
 
@@ -35,6 +39,12 @@ pub(crate) struct Knobs {
     /// The same for the number of outputs it may remember.
     pub(crate) max_entries: Option<usize>,
 }
+
+/// How late a reply may be, by the assumption L of the update rule.
+const REPLY_LIFE: Duration = Duration::from_secs(3);
+
+/// How often the queues are looked at.
+const LOOKED_EVERY: Duration = Duration::from_millis(250);
 
 /// One lamp.
 #[derive(Clone, Copy)]
@@ -55,8 +65,12 @@ pub(crate) struct House {
     pub(crate) polls: bool,
     /// Lamps whose wish the doors have heard of since the daemon started.
     wished: Rc<RefCell<BTreeSet<usize>>>,
+    /// Whom to ask about a lamp; nobody while it is not configured.
+    pub(crate) addrs: Vec<Option<AccessoryAddr>>,
+    roll: Rc<RefCell<Option<Roll>>>,
+    looked_at: Cell<Option<Duration>>,
     vault: MemoryVault,
-    config: Config,
+    file: ConfigFile,
     audience: Audience,
     rules: Rules,
 }
@@ -67,6 +81,17 @@ struct Door {
     line: Rc<Line>,
     lamps: Rc<Vec<Lamp>>,
     wished: Rc<RefCell<BTreeSet<usize>>>,
+    roll: Rc<RefCell<Option<Roll>>>,
+}
+
+impl Door {
+    /// Which lamp tells its changes by this place.
+    fn lamp(&self, place: AccessoryId) -> Option<usize> {
+        let roll = self.roll.borrow();
+        let cards = roll.as_ref()?.borrow();
+        let point = cards.at(place)?.face.point?;
+        self.lamps.iter().position(|lamp| lamp.point == point)
+    }
 }
 
 impl Actor for Door {
@@ -77,7 +102,7 @@ impl Handler<AccessoryChanged> for Door {
     type Result = ();
 
     fn handle(&mut self, changed: AccessoryChanged, _: &mut Context<Self>) {
-        let place = changed.id.0 as usize;
+        let Some(place) = self.lamp(changed.id) else { return };
         let (shown, now) = (shown(self.lamps[place], &changed.state), self.line.now());
         let mut court = self.court.borrow_mut();
         if shown.freshness == Freshness::Pending {
@@ -134,24 +159,62 @@ const INSTALLED: [(u8, ModuleType); 8] = [
     (99, ModuleType::XP230),
 ];
 
-fn config_of(ttl: Duration, max_entries: usize, polls: bool) -> Config {
-    let mut text = format!(
-        "[cache]\nttl = \"{}ms\"\nmax_entries = {max_entries}\n[poller]\nenabled = {polls}\n\
-         [[gateway]]\nid = \"home\"\naddress = \"emulator\"\n",
-        ttl.as_millis()
-    );
-    for (n, kind) in INSTALLED {
-        text += &format!("[[module]]\nserial = \"{}\"\ntype = \"{kind}\"\nlink = {n}\n", serial(n));
-        for output in 0..kind.outputs() {
-            let lamp = if kind.is_dimmable() { "dimmer" } else { "light" };
-            text += &format!(
-                "[[accessory]]\nid = \"m{n}o{output}\"\nname = \"Lamp {n} {output}\"\nkind = \"{lamp}\"\n\
-                 module = \"{}\"\noutput = {output}\n",
-                serial(n)
-            );
+/// What is in the config file; people write it anew while the daemon runs.
+struct ConfigFile {
+    ttl: Duration,
+    max_entries: usize,
+    polls: bool,
+    /// Modules that are not in it, by link number, and lamps that are not, by link number and output.
+    modules_gone: BTreeSet<u8>,
+    lamps_gone: BTreeSet<(u8, u8)>,
+    /// How often it was written anew.
+    edition: u64,
+}
+
+impl ConfigFile {
+    fn parse(&self) -> Config {
+        let mut text = format!(
+            "[cache]\nttl = \"{}ms\"\nmax_entries = {}\n[poller]\nenabled = {}\n\
+             [[gateway]]\nid = \"home\"\naddress = \"127.0.0.1:10001\"\n",
+            self.ttl.as_millis(),
+            self.max_entries,
+            self.polls
+        );
+        for (n, kind) in INSTALLED.into_iter().filter(|(n, _)| !self.modules_gone.contains(n)) {
+            text += &format!("[[module]]\nserial = \"{}\"\ntype = \"{kind}\"\nlink = {n}\n", serial(n));
+            for output in (0..kind.outputs()).filter(|output| !self.lamps_gone.contains(&(n, *output))) {
+                let lamp = if kind.is_dimmable() { "dimmer" } else { "light" };
+                text += &format!(
+                    "[[accessory]]\nid = \"m{n}o{output}\"\nname = \"Lamp {n} {output} {}\"\nkind = \"{lamp}\"\n\
+                     module = \"{}\"\noutput = {output}\n",
+                    self.edition,
+                    serial(n)
+                );
+            }
+        }
+        config::parse("simulation.toml", &text, Path::new("/")).unwrap()
+    }
+
+    /// Every lamp has another name; lamps and at times a whole module come or go.
+    fn write_anew(&mut self, chance: &mut Rng) {
+        self.edition += 1;
+        let n = chance.u8(1..=7);
+        if chance.u8(0..3) == 0 && self.modules_gone.len() < 2 {
+            self.modules_gone.insert(n);
+        } else {
+            self.modules_gone.remove(&n);
+        }
+        for _ in 0..chance.u8(0..4) {
+            let lamp = (chance.u8(1..=7), chance.u8(0..3));
+            if !self.lamps_gone.remove(&lamp) {
+                self.lamps_gone.insert(lamp);
+            }
+        }
+        if chance.u8(0..3) == 0 {
+            self.modules_gone.clear();
+            self.lamps_gone.clear();
         }
     }
-    config::parse("simulation.toml", &text, Path::new("/")).unwrap()
 }
 
 fn setup_of(chance: &mut Rng) -> HouseSetup {
@@ -176,7 +239,15 @@ pub(crate) fn build(chance: &mut Rng, knobs: &Knobs) -> House {
     let max_entries = [1000, 1000, 24, 9][chance.usize(0..4)];
     let polls = chance.u8(0..6) > 0;
     let setup = setup_of(chance);
-    let config = config_of(knobs.ttl.unwrap_or(ttl), knobs.max_entries.unwrap_or(max_entries), polls);
+    let file = ConfigFile {
+        ttl: knobs.ttl.unwrap_or(ttl),
+        max_entries: knobs.max_entries.unwrap_or(max_entries),
+        polls,
+        modules_gone: BTreeSet::new(),
+        lamps_gone: BTreeSet::new(),
+        edition: 0,
+    };
+    let config = file.parse();
     let lamps: Vec<Lamp> = config
         .accessories
         .iter()
@@ -190,8 +261,10 @@ pub(crate) fn build(chance: &mut Rng, knobs: &Knobs) -> House {
     let line = Line::new(emulator, court.clone(), pace, modules.into());
     line.sample();
     let wished = Rc::new(RefCell::default());
+    let roll = Rc::new(RefCell::new(None));
     let (told, on, of) = (court.clone(), line.clone(), lamps.clone());
-    let door = Door { court: told, line: on, lamps: of, wished: Rc::clone(&wished) }.start();
+    let door =
+        Door { court: told, line: on, lamps: of, wished: Rc::clone(&wished), roll: Rc::clone(&roll) }.start();
     let audience = Audience {
         accessories: vec![door.clone().recipient()],
         links: vec![door.recipient()],
@@ -199,8 +272,29 @@ pub(crate) fn build(chance: &mut Rng, knobs: &Knobs) -> House {
     };
     let (vault, rules) = (MemoryVault::default(), knobs.rules.clone());
     let app = daemon(&config, &line, &audience, beginning(&vault, &rules, chance.u64(..)));
+    let addrs = vec![None; lamps.len()];
+    let looked_at = Cell::new(None);
     let actors = INSTALLED.iter().filter(|(_, kind)| kind.is_actor()).map(|(n, _)| serial(*n)).collect();
-    House { app, line, court, lamps, actors, max_entries, ttl, polls, wished, vault, config, audience, rules }
+    let mut house = House {
+        app,
+        line,
+        court,
+        lamps,
+        actors,
+        max_entries,
+        ttl,
+        polls,
+        wished,
+        addrs,
+        roll,
+        looked_at,
+        vault,
+        file,
+        audience,
+        rules,
+    };
+    house.find();
+    house
 }
 
 /// A wall clock that follows virtual time.
@@ -220,10 +314,39 @@ fn daemon(config: &Config, line: &Rc<Line>, audience: &Audience, beginning: Begi
 }
 
 impl House {
-    /// The outputs of a module.
+    /// Looks who stands for which lamp now.
+    fn find(&mut self) {
+        let roll = self.app.roll();
+        {
+            let cards = roll.borrow();
+            let addr = |point| cards.all().iter().find(|card| card.face.point == point);
+            self.addrs =
+                self.lamps.iter().map(|lamp| addr(Some(lamp.point)).map(|card| card.addr.clone())).collect();
+        }
+        *self.roll.borrow_mut() = Some(roll);
+    }
+
+    /// The config file is written anew and read, while everything goes on.
+    pub(crate) async fn reload(&mut self, chance: &mut Rng) {
+        self.file.write_anew(chance);
+        let (connection, at) = (self.line.connection(), self.line.now());
+        let reload = self.app.reload(&self.file.parse()).await;
+        self.find();
+        let now = self.line.now();
+        let mut court = self.court.borrow_mut();
+        court.act("reload");
+        if reload.error.is_some() || !reload.needs_restart.is_empty() || now > at + Duration::from_secs(1) {
+            court.broken(Promise::Reload, now, || format!("begun at {at:?}: {reload:?}"));
+        }
+        if self.line.connection() != connection {
+            court.broken(Promise::Reload, now, || "it had the gateway dialled anew".into());
+        }
+    }
+
+    /// The outputs of a module that are configured.
     pub(crate) fn points_of(&self, serial: SerialNumber) -> Vec<(usize, Lamp)> {
         let lamps = self.lamps.iter().copied().enumerate();
-        lamps.filter(|(_, lamp)| lamp.point.serial == serial).collect()
+        lamps.filter(|(at, lamp)| lamp.point.serial == serial && self.addrs[*at].is_some()).collect()
     }
 
     /// The daemon ends and starts again after a while, in order or, with what it had written last, as killed.
@@ -240,12 +363,13 @@ impl House {
         tokio::time::sleep(away).await;
         let beginning = beginning(&self.vault, &self.rules, seed);
         let restored = beginning.restored.outputs.clone();
-        self.app = daemon(&self.config, &self.line, &self.audience, beginning);
+        self.app = daemon(&self.file.parse(), &self.line, &self.audience, beginning);
+        self.find();
         let now = self.line.now();
         for (index, lamp) in self.lamps.iter().enumerate() {
             let kept = restored.iter().find(|one| one.point == lamp.point).and_then(|one| one.on);
-            let want = GetState { max_age: Want::Any };
-            let state = ask(&self.app.accessories[index], want, Duration::from_secs(1)).await;
+            let Some(addr) = &self.addrs[index] else { continue };
+            let state = ask(addr, GetState { max_age: Want::Any }, Duration::from_secs(1)).await;
             let right = state.as_ref().is_ok_and(|state| match kept {
                 Some((on, _)) if restored.len() <= self.max_entries => {
                     state.on == Some(on) && state.freshness >= Freshness::Stale
@@ -267,23 +391,27 @@ impl House {
         let now = self.line.now();
         let mut court = self.court.borrow_mut();
         court.act("stall");
-        // What waited in the socket is dated from when it is read.
+        // What waited in the socket is dated from when it is read, also a reply that was late already.
         let changed: Vec<Point> = court
             .truth
             .points()
-            .filter(|&point| court.truth.of(point).changed(before.saturating_sub(REPORT_LAG), now))
+            .filter(|&point| court.truth.of(point).changed(before.saturating_sub(REPLY_LIFE), now))
             .collect();
         court.truth.excuse(now + self.ttl, |point| changed.contains(&point));
     }
 
-    /// Looks at the bounds of every queue.
+    /// Looks at the bounds of every queue, when it is time: a picture costs more than a telegram.
     pub(crate) async fn inspect(&self) {
         let now = self.line.now();
+        if self.looked_at.get().is_some_and(|at| now < at + LOOKED_EVERY) {
+            return;
+        }
+        self.looked_at.set(Some(now));
         let within = Duration::from_secs(1);
         let cache = ask(&self.app.cache, Observe, within).await;
         let connection = ask(&self.app.connections[0], Observe, within).await;
         let listener = ask(&self.app.listeners[0], Observe, within).await;
-        let poller = ask(&self.app.poller, Observe, within).await;
+        let poller = ask(&self.app.poller, CaptureUse, within).await;
         let counters = self.line.emulator.counters();
         let mut court = self.court.borrow_mut();
         let (Ok(cache), Ok(connection), Ok(_), Ok(_)) = (cache, connection, listener, poller) else {
@@ -312,6 +440,7 @@ impl House {
 
     /// Whether every actor lives, and stops when it is told to.
     pub(crate) async fn finish(&self) {
+        self.looked_at.set(None);
         self.inspect().await;
         let died = self.app.accessories.iter().filter(|one| !one.connected()).count();
         let now = self.line.now();

@@ -26,15 +26,19 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// Two poll periods of a module that reports by itself; the others are polled more often.
 const POLLED_WITHIN: Duration = Duration::from_secs(2 * 20);
 
+/// When a reply of which two could be the answer is surely none any more.
+const SETTLED: Duration = Duration::from_secs(4);
+
 /// Two changes of one output are told in their order when they are this far apart.
 const HANDS_APART: Duration = Duration::from_millis(100);
 
 impl House {
     /// Reads an accessory as a door does, and judges the answer.
     pub(crate) fn read(&self, index: usize, max_age: Want) {
+        let Some(addr) = &self.addrs[index] else { return };
         let (lamp, court, line) = (self.lamps[index], self.court.clone(), self.line.clone());
         let (asked, asleep) = (line.now(), line.asleep.get());
-        let answer = ask(&self.app.accessories[index], GetState { max_age }, READ_WITHIN * 2);
+        let answer = ask(addr, GetState { max_age }, READ_WITHIN * 2);
         spawn_local(async move {
             let answer = answer.await;
             let now = line.now();
@@ -58,6 +62,9 @@ impl House {
 
     /// Reads the cache itself.
     pub(crate) fn read_cache(&self, index: usize, max_age: Want) {
+        if self.addrs[index].is_none() {
+            return;
+        }
         let (lamp, court, line) = (self.lamps[index], self.court.clone(), self.line.clone());
         let (asked, asleep) = (line.now(), line.asleep.get());
         let read = Read { point: lamp.point, max_age, urgency: Urgency::Reader };
@@ -92,10 +99,10 @@ impl House {
 
     /// Gives a command; when it is confirmed it must have happened.
     pub(crate) fn command(&self, index: usize, target: Target, until: Until) {
+        let Some(addr) = &self.addrs[index] else { return };
         let (lamp, court, line) = (self.lamps[index], self.court.clone(), self.line.clone());
         let (asked, asleep) = (line.now(), line.asleep.get());
-        let answer =
-            ask(&self.app.accessories[index], SetTarget { target, until, client: 1 }, WRITE_WITHIN * 2);
+        let answer = ask(addr, SetTarget { target, until, client: 1 }, WRITE_WITHIN * 2);
         spawn_local(async move {
             let answer = answer.await;
             let now = line.now();
@@ -170,7 +177,8 @@ impl House {
         if self.line.now() < weather.replies_late_until {
             return;
         }
-        let outputs = self.points_of(serial);
+        let lamps = self.lamps.iter().enumerate();
+        let outputs: Vec<_> = lamps.filter(|(_, lamp)| lamp.point.serial == serial).collect();
         let levels = outputs[0].1.dims && chance.bool();
         let (mut bitmap, mut dimmed) = (Bitmap::default(), Levels::default());
         for (_, lamp) in &outputs {
@@ -223,6 +231,9 @@ impl House {
     /// telegram a datapoint, and one more of each that was already on its way.
     pub(crate) async fn crowd(&self, serial: SerialNumber) {
         let lamps = self.points_of(serial);
+        if lamps.is_empty() {
+            return;
+        }
         let before = self.line.reads_of(serial);
         let asked = moment();
         for _ in 0..4 {
@@ -245,7 +256,8 @@ impl House {
         let now = self.line.now();
         let late =
             |serial: &&SerialNumber| self.line.read_at(**serial).is_none_or(|at| at + POLLED_WITHIN < now);
-        for serial in self.actors.iter().filter(late).filter(|_| self.polls) {
+        let used = |serial: &&SerialNumber| self.polls && !self.points_of(**serial).is_empty();
+        for serial in self.actors.iter().filter(late).filter(used) {
             let what = || format!("{serial} was asked last at {:?}", self.line.read_at(*serial));
             self.court.borrow_mut().broken(Promise::Refreshed, now, what);
         }
@@ -253,15 +265,11 @@ impl House {
 
     /// Whether every lamp is fresh and true when it is asked for, now that nothing is wrong any more.
     pub(crate) async fn all_well(&self) {
-        if self.max_entries < self.lamps.len() {
-            // Who asks for more than there is room for gets true answers, but not for every output at once.
-            return;
-        }
         for index in 0..self.lamps.len() {
             let mut found = self.look(index).await;
-            if found.is_err() && !self.polls {
-                // Nobody keeps it fresh; the first look has brought it back.
-                tokio::time::sleep(Duration::from_secs(2)).await;
+            if found.is_err() && (!self.polls || self.max_entries < self.lamps.len()) {
+                // Nobody keeps it fresh; the first look has brought it back, if only as a reply that had to settle.
+                tokio::time::sleep(SETTLED).await;
                 found = self.look(index).await;
             }
             if let Err(what) = found {
@@ -274,7 +282,11 @@ impl House {
 
     async fn look(&self, index: usize) -> Result<(), String> {
         let lamp = self.lamps[index];
-        let answer = ask(&self.app.accessories[index], GetState { max_age: Want::Known }, READ_WITHIN).await;
+        let Some(addr) = &self.addrs[index] else { return Ok(()) };
+        // Where there is no room for all of them, each is true for whoever insists on the bus.
+        let room = self.max_entries >= self.lamps.len();
+        let max_age = if room { Want::Known } else { Want::Since(moment()) };
+        let answer = ask(addr, GetState { max_age }, READ_WITHIN).await;
         let (on, level) = self.line.emulator.output(lamp.point).unwrap();
         let well = matches!(&answer, Ok(state) if state.freshness == Freshness::Fresh
             && state.on == Some(on) && (!lamp.dims || state.brightness == Some(level)));
