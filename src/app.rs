@@ -21,30 +21,32 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::dev::ToEnvelope;
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, Supervisor};
+use actix::{Actor, Addr, AsyncContext, Context, Recipient, Supervisor};
 use futures_util::future::join_all;
 use log::{debug, warn};
 use tokio::sync::watch::{Sender, channel};
 
-use self::lamps::{Lamp, first_lamps};
+use self::lamps::{Body, Lamp, first_lamps};
 use self::plans::Plans;
 use self::reload::Running;
-use crate::actors::accessory::{Accessory, AccessoryPeers, AccessoryPlan};
+use crate::actors::accessory::{Accessory, AccessoryAddr, AccessoryPeers, AccessoryPlan};
 use crate::actors::cache::Cache;
 use crate::actors::connection::{Connection, ConnectionFacts, ConnectionPlan};
-use crate::actors::events::{AccessoryChanged, ButtonPressed, Drain, LinkChanged, Name, TelegramSeen};
+use crate::actors::ensemble::{Ensemble, EnsemblePlan, Part, Role};
+use crate::actors::events::{
+    AccessoryChanged, AccessoryId, ButtonPressed, Drain, LinkChanged, Name, PointChanged, TelegramSeen,
+};
 use crate::actors::keeper::{Keeper, KeeperPlan};
 use crate::actors::listener::{Listener, ListenerFacts, ListenerPlan};
 use crate::actors::poller::{Poller, PollerPlan};
-use crate::actors::{Outlet, ask};
-use crate::conbus::SerialNumber;
+use crate::actors::{Asks, Outlet, ask};
+use crate::conbus::{Point, SerialNumber};
 use crate::config::Config;
 use crate::doors::{AccessoryCard, Cards, Roll};
 use crate::policy::interpret::Attribution;
 use crate::policy::outbox::OutboxPlan;
 use crate::policy::settle::Settle;
-use crate::policy::{BackoffPlan, GatewayId, LivenessPlan, Snapshot, StormPlan};
+use crate::policy::{BackoffPlan, BusError, GatewayId, LivenessPlan, Snapshot, StormPlan};
 use crate::transport::Dial;
 
 /// How long one step of the drain may take before it is passed over.
@@ -65,9 +67,9 @@ pub struct Audience {
 
 /// The running actors.
 pub struct App {
-    /// In the order of the config.
+    /// Those that stand for an output, in the order of the config.
     pub accessories: Vec<Addr<Accessory>>,
-    /// The same as the doors see them.
+    /// All of them, with groups and scenes, as the doors see them.
     cards: Sender<Arc<Cards>>,
     running: Running,
     /// In the order of the gateways.
@@ -156,16 +158,18 @@ pub fn assemble_from(
     }
     let lamps = first_lamps(config);
     let peers = Peers { cache: &cache, poller: &poller, connections: &connections, audience };
-    let cards: Vec<AccessoryCard> = lamps.iter().map(|lamp| peers.start(lamp)).collect();
-    let outlets: HashMap<_, _> =
-        cards.iter().map(|card| (card.face.point, Outlet::new(card.addr.clone().recipient()))).collect();
+    let mut cards: Vec<AccessoryCard> = Vec::new();
+    for lamp in &lamps {
+        cards.push(peers.start(lamp, &cards));
+    }
+    let outlets: HashMap<_, _> = cards.iter().filter_map(told_points).collect();
     let (store, modules) = (plans.store(), plans.store_modules());
     cache_context.run(Cache::new(store, modules, restored.outputs, connections.clone(), outlets));
     let refresh = Outlet::new(cache.clone().recipient());
     let poll = plans.poller(&restored.used);
     poller_context.run(Poller::new(poll, plans.gateways, connections.clone(), refresh));
     let keeper = keeper.map(|plan| Keeper::new(plan, cache.clone(), poller.clone()).start());
-    let accessories = cards.iter().map(|card| card.addr.clone()).collect();
+    let accessories = cards.iter().filter_map(|card| card.addr.output().cloned()).collect();
     let (cards, _) = channel(Arc::new(Cards::new(cards)));
     let running = Running::new(config, audience, rules, lamps);
     App { accessories, cards, running, connections, listeners, cache, poller, keeper }
@@ -180,18 +184,49 @@ struct Peers<'a> {
 }
 
 impl Peers<'_> {
-    fn start(&self, lamp: &Lamp) -> AccessoryCard {
-        let Lamp { face, switch, gateway } = lamp.clone();
-        let plan = AccessoryPlan { id: face.place, name: Name::from(face.id.as_str()), switch };
-        let peers = AccessoryPeers {
-            cache: self.cache.clone(),
-            connection: self.connections[usize::from(gateway.0)].clone(),
-            poller: Outlet::new(self.poller.clone().recipient()),
-            invalidate: Outlet::new(self.cache.clone().recipient()),
-            doors: outlets(&self.audience.accessories),
+    /// Starts what is behind a lamp; the accessories that a group or scene speaks of are among `cards`.
+    fn start(&self, lamp: &Lamp, cards: &[AccessoryCard]) -> AccessoryCard {
+        let Lamp { face, body } = lamp.clone();
+        let (id, name) = (face.place, Name::from(face.id.as_str()));
+        let doors = outlets(&self.audience.accessories);
+        let role = match body {
+            Body::Output { switch, gateway } => {
+                let peers = AccessoryPeers {
+                    cache: self.cache.clone(),
+                    connection: self.connections[usize::from(gateway.0)].clone(),
+                    poller: Outlet::new(self.poller.clone().recipient()),
+                    invalidate: Outlet::new(self.cache.clone().recipient()),
+                    doors,
+                };
+                let addr = Accessory::new(AccessoryPlan { id, name, switch }, peers).start();
+                return AccessoryCard { face, addr: AccessoryAddr::Output(addr) };
+            }
+            Body::Group(members) => {
+                let part = |(id, dims)| Some(Part { id, dims, addr: member(cards, id)? });
+                Role::Group(members.into_iter().filter_map(part).collect())
+            }
+            Body::Scene(steps) => Role::Scene(
+                steps.into_iter().filter_map(|(id, target)| Some((member(cards, id)?, target))).collect(),
+            ),
+            Body::Event { input, gateway, drives } => Role::Event {
+                connection: self.connections[usize::from(gateway.0)].clone(),
+                input,
+                drives,
+                invalidate: Outlet::new(self.cache.clone().recipient()),
+            },
         };
-        AccessoryCard { face, addr: Accessory::new(plan, peers).start() }
+        let addr = Ensemble::new(EnsemblePlan { id, name, role, doors }).start();
+        AccessoryCard { face, addr: AccessoryAddr::Ensemble(addr) }
     }
+}
+
+fn member(cards: &[AccessoryCard], place: AccessoryId) -> Option<Addr<Accessory>> {
+    cards.iter().find(|card| card.face.place == place)?.addr.output().cloned()
+}
+
+/// The output that a card stands for, and where its state is told.
+fn told_points(card: &AccessoryCard) -> Option<(Point, Outlet<PointChanged>)> {
+    Some((card.face.point?, Outlet::new(card.addr.output()?.clone().recipient())))
 }
 
 fn outlets<M>(recipients: &[Recipient<M>]) -> Vec<Outlet<M>>
@@ -250,7 +285,8 @@ impl App {
         if let Some(keeper) = &self.keeper {
             drain_one("keeper", keeper).await;
         }
-        join_all(self.accessories.iter().map(|accessory| drain_one("accessory", accessory))).await;
+        let cards = Arc::clone(&self.cards.borrow());
+        join_all(cards.all().iter().map(|card| drain_one("accessory", &card.addr))).await;
         drain_one("poller", &self.poller).await;
         drain_one("cache", &self.cache).await;
         // Together, as the accessories: those that do not answer must not add up.
@@ -261,10 +297,10 @@ impl App {
     }
 }
 
-async fn drain_one<A>(name: &str, actor: &Addr<A>)
+async fn drain_one<A>(name: &str, actor: &A)
 where
-    A: Actor + Handler<Drain>,
-    A::Context: ToEnvelope<A, Drain>,
+    A: Asks<Drain>,
+    A::Asked: Future<Output = Result<(), BusError>>,
 {
     match ask(actor, Drain, DRAIN_STEP).await {
         Ok(()) => debug!(target: "app", "drained actor={name}"),

@@ -29,19 +29,14 @@ pub enum Verb {
     Check,
     /// Makes a config from the files of `conson-xp`.
     Import(Imported),
+    /// Asks for the bridge, rooms and names, and writes a new config.
+    Init,
     /// Tells what is on the bus, and can write it as a config.
     Discover(Discovered),
     /// Runs the emulated gateway alone, with the modules of the config.
     Emulator(Emulated),
     /// Shows the telegrams of the bus as they go by, decoded.
-    Monitor {
-        /// A gateway to connect to; without it the running daemon is asked.
-        #[arg(long, value_name = "HOST:PORT", value_parser = remote)]
-        gateway: Option<(String, u16)>,
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
+    Monitor(Monitored),
     /// Shows the HomeKit setup code, who is paired, or begins anew.
     Homekit {
         /// Which.
@@ -106,6 +101,23 @@ pub struct Imported {
     /// Takes the HomeKit setup code over, which is a secret.
     #[arg(long)]
     pub with_pin: bool,
+}
+
+/// What to listen to, and what to write down.
+#[derive(Args)]
+pub struct Monitored {
+    /// A gateway to connect to; without it the running daemon is asked.
+    #[arg(long, value_name = "HOST:PORT", value_parser = remote)]
+    pub gateway: Option<(String, u16)>,
+    /// One JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Writes a new file too, for `conbusd emulator --replay` and for bug reports.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Gives the modules other serial numbers in that file.
+    #[arg(long, requires = "record")]
+    pub anonymise: bool,
 }
 
 /// Where to look, and what to do with it.

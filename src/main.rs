@@ -10,10 +10,10 @@ use actix::System;
 use clap::Parser;
 use conbusd::app::watch::end_on_panic;
 use conbusd::app::{fleet, homekit, logging, run};
-use conbusd::cli::{Arguments, Discovered, Emulated, Fleet, HomeKitVerb, Imported, Verb};
+use conbusd::cli::{Arguments, Discovered, Emulated, Fleet, HomeKitVerb, Imported, Monitored, Verb};
 use conbusd::config::{self, Config};
 use conbusd::tools::answers::Answers;
-use conbusd::tools::{check, decode, discover, emulate, import, monitor};
+use conbusd::tools::{check, decode, discover, emulate, import, init, monitor};
 
 const FAILED: u8 = 1;
 const BAD_CONFIG: u8 = 2;
@@ -32,6 +32,11 @@ fn main() -> ExitCode {
             let order = import::Order { files, out, force, with_pin };
             ended(import::run(&order, &mut io::stderr()).map_err(|failure| failure.to_string()))
         }
+        Verb::Init => ended(at_terminal(async {
+            let (mut answers, mut out, mut told) = (Answers::of_stdin(), io::stdout(), io::stderr());
+            let talk = init::Talk { answers: &mut answers, out: &mut out, told: &mut told };
+            init::run(&arguments.config, talk).await.map_err(|failure| failure.to_string())
+        })),
         Verb::Discover(Discovered { gateway: (host, port), write, merge, enable_auto_report, yes, json }) => {
             let auto_report = match (enable_auto_report, yes) {
                 (false, _) => discover::Consent::No,
@@ -46,14 +51,7 @@ fn main() -> ExitCode {
             }))
         }
         Verb::Emulator(emulated) => emulator(&arguments.config, &emulated),
-        Verb::Monitor { gateway: Some((host, port)), json } => {
-            logging::start("warn");
-            ended(watch(monitor::Source::Gateway { host, port }, json))
-        }
-        Verb::Monitor { json, .. } => with_config(&arguments.config, |config| {
-            let source = monitor::Source::of_daemon(&config).map_err(|failure| failure.to_string())?;
-            watch(source, json)
-        }),
+        Verb::Monitor(monitored) => monitor(&arguments.config, monitored),
         Verb::Homekit { what } => with_config(&arguments.config, |config| {
             let text = match what {
                 HomeKitVerb::Qr => homekit::qr(&config),
@@ -131,30 +129,47 @@ fn ended(outcome: Result<(), String>) -> ExitCode {
     }
 }
 
-/// Runs a subcommand until it ends or is interrupted; then nothing is written.
+/// Runs a subcommand that writes at its end.
 fn at_terminal(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    interruptible(Err("interrupted; nothing is written".into()), work)
+}
+
+/// Runs a subcommand until it ends, or is interrupted, which comes to this.
+fn interruptible(
+    interrupted: Result<(), String>,
+    work: impl Future<Output = Result<(), String>>,
+) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| format!("cannot start: {cause}"))?;
     runtime.block_on(async {
         tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => Err("interrupted; nothing is written".into()),
+            _ = tokio::signal::ctrl_c() => interrupted,
             ended = work => ended,
         }
     })
 }
 
-fn watch(source: monitor::Source, json: bool) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|cause| format!("cannot start: {cause}"))?;
-    runtime.block_on(async {
+fn monitor(config: &Path, monitored: Monitored) -> ExitCode {
+    let Monitored { gateway, json, record, anonymise } = monitored;
+    let watch = |source: monitor::Source| {
+        let recorder = record.map(|file| monitor::Recorder::create(&file, anonymise)).transpose();
+        let recorder = recorder.map_err(|failure| failure.to_string())?;
         let mut out = io::stdout();
-        tokio::select! {
-            biased;
-            _ = tokio::signal::ctrl_c() => Ok(()),
-            ended = monitor::run(source, json, &mut out) => ended.map_err(|failure| failure.to_string()),
+        interruptible(Ok(()), async {
+            let ran = monitor::run_recording(source, json, recorder, &mut out).await;
+            ran.map_err(|failure| failure.to_string())
+        })
+    };
+    match gateway {
+        Some((host, port)) => {
+            logging::start("warn");
+            ended(watch(monitor::Source::Gateway { host, port }))
         }
-    })
+        None => with_config(config, |config| {
+            watch(monitor::Source::of_daemon(&config).map_err(|failure| failure.to_string())?)
+        }),
+    }
 }
 
 fn decode_file(file: Option<PathBuf>) -> Result<(), String> {

@@ -8,23 +8,25 @@ use std::pin::Pin;
 use std::task::{self, Poll};
 use std::time::Duration;
 
-use actix::dev::{MessageResponse, OneshotSender};
+use actix::dev::{MessageResponse, OneshotSender, ToEnvelope};
 use actix::fut::ActorFuture;
 use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Response, ResponseActFuture,
-    WrapFuture,
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Response,
+    ResponseActFuture, WrapFuture,
 };
+use futures_util::future::Either;
 use log::{debug, info};
 use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 
 use super::cache::Cache;
 use super::connection::Connection;
+use super::ensemble::Ensemble;
 use super::events::{
-    AccessoryChanged, AccessoryId, Drain, Exchange, GetState, Identify, Invalidate, MarkActive, Measure,
-    Name, Observe, PointChanged, Read, SetTarget,
+    AccessoryChanged, AccessoryId, Drain, Exchange, Follow, GetState, Identify, Invalidate, MarkActive,
+    Measure, Name, Observe, PointChanged, Read, SetTarget,
 };
-use super::{Alarm, Asked, Outlet, ask, now, tell};
+use super::{Alarm, Asked, Asks, Outlet, ask, now, tell};
 use crate::conbus::{Edge, Event, EventBus, EventSource, System, Telegram};
 use crate::policy::figures::Sheet;
 use crate::policy::outbox::Delivered;
@@ -50,8 +52,43 @@ const BLINK_FOR: Duration = Duration::from_secs(5);
 /// How long to wait before facts that found no room are told again.
 const TELL_AGAIN: Duration = Duration::from_millis(100);
 
-/// Where an accessory is asked.
-pub type AccessoryAddr = Addr<Accessory>;
+/// Where an accessory is asked, whatever it is: one output, or several accessories as one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AccessoryAddr {
+    /// One output.
+    Output(Addr<Accessory>),
+    /// A group or a scene.
+    Ensemble(Addr<Ensemble>),
+}
+
+impl AccessoryAddr {
+    /// The accessory that stands for one output, if it is one.
+    pub fn output(&self) -> Option<&Addr<Accessory>> {
+        match self {
+            Self::Output(addr) => Some(addr),
+            Self::Ensemble(_) => None,
+        }
+    }
+}
+
+impl<M, T> Asks<M> for AccessoryAddr
+where
+    Accessory: Handler<M>,
+    Ensemble: Handler<M>,
+    Context<Accessory>: ToEnvelope<Accessory, M>,
+    Context<Ensemble>: ToEnvelope<Ensemble, M>,
+    M: Message<Result = Result<T, BusError>> + Send + 'static,
+    T: Send + 'static,
+{
+    type Asked = Either<Asked<Accessory, M>, Asked<Ensemble, M>>;
+
+    fn ask(&self, message: M, within: Duration) -> Self::Asked {
+        match self {
+            Self::Output(addr) => Either::Left(ask(addr, message, within)),
+            Self::Ensemble(addr) => Either::Right(ask(addr, message, within)),
+        }
+    }
+}
 
 /// What an accessory is built from.
 pub struct AccessoryPlan {
@@ -73,7 +110,7 @@ pub struct AccessoryPeers {
     pub poller: Outlet<MarkActive>,
     /// Learns that an event may have switched more than one output.
     pub invalidate: Outlet<Invalidate>,
-    /// Learn of changes.
+    /// Learn of changes; groups join them.
     pub doors: Vec<Outlet<AccessoryChanged>>,
 }
 
@@ -84,7 +121,7 @@ pub struct Accessory {
     switch: Switch,
     waiting: BTreeMap<Asker, oneshot::Sender<Result<AccessoryState, BusError>>>,
     marked: Option<Moment>,
-    /// The doors, by place, that missed a change.
+    /// The doors and groups, by place, that missed a change.
     untold: Vec<bool>,
     uninvalidated: bool,
     last_shown: (Option<bool>, Option<crate::conbus::Percent>),
@@ -238,7 +275,15 @@ impl Accessory {
         self.last_shown = shown;
     }
 
+    /// Groups that are gone hear nothing any more.
+    fn forget_gone(&mut self) {
+        let mut open = self.peers.doors.iter().map(Outlet::is_open);
+        self.untold.retain(|_| open.next().unwrap_or(false));
+        self.peers.doors.retain(Outlet::is_open);
+    }
+
     fn tell_again(&mut self) {
+        self.forget_gone();
         let fact = AccessoryChanged { id: self.plan.id, state: self.switch.state(), cause: Cause::Bus };
         for (door, untold) in self.peers.doors.iter_mut().zip(&mut self.untold) {
             *untold = *untold && !tell(door, fact);
@@ -351,6 +396,17 @@ impl Handler<PointChanged> for Accessory {
     fn handle(&mut self, changed: PointChanged, ctx: &mut Context<Self>) {
         self.switch.observed(changed.reading, &mut self.effects);
         self.perform(ctx);
+    }
+}
+
+impl Handler<Follow> for Accessory {
+    type Result = Result<AccessoryState, BusError>;
+
+    fn handle(&mut self, follow: Follow, _: &mut Context<Self>) -> Self::Result {
+        self.forget_gone();
+        self.peers.doors.push(Outlet::new(follow.0));
+        self.untold.push(false);
+        Ok(self.switch.state())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use actix::Message;
+use actix::{Message, Recipient};
 use tokio::sync::oneshot;
 
 use crate::conbus::{Edge, EventSource, Point, SerialNumber, Telegram};
@@ -322,6 +322,11 @@ pub struct AccessoryChanged {
 /// id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AccessoryId(pub u32);
+
+/// From a group to a member: from now on tell me what you show, beginning with now.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<AccessoryState, BusError>")]
+pub struct Follow(pub Recipient<AccessoryChanged>);
 
 /// The config was read anew: from now on by this plan. What is known and under way is kept where it still counts.
 #[derive(Debug, Message)]

@@ -6,6 +6,7 @@
 pub mod accessory;
 pub mod cache;
 pub mod connection;
+pub mod ensemble;
 pub mod events;
 pub mod keeper;
 pub mod listener;
@@ -68,19 +69,42 @@ where
     }
 }
 
+/// Who can be asked something: an actor, or one of several kinds of actors.
+pub trait Asks<M> {
+    /// The question under way.
+    type Asked;
+
+    /// See [`ask`].
+    fn ask(&self, message: M, within: Duration) -> Self::Asked;
+}
+
 /// Asks an actor and waits for its answer, `within` at most. The only way to send a request.
 ///
 /// An actor that is gone answers [`BusError::Stopping`]. The answer is a plain future because every read passes
 /// here: an async block would move the request twice more.
-#[expect(clippy::disallowed_methods, reason = "the one place that sends a request: it always has a deadline")]
-pub fn ask<A, M, T>(to: &Addr<A>, message: M, within: Duration) -> Asked<A, M>
+pub fn ask<A, M>(to: &A, message: M, within: Duration) -> A::Asked
+where
+    A: Asks<M>,
+{
+    to.ask(message, within)
+}
+
+impl<A, M, T> Asks<M> for Addr<A>
 where
     A: Actor + Handler<M>,
     A::Context: ToEnvelope<A, M>,
     M: Message<Result = Result<T, BusError>> + Send + 'static,
     T: Send + 'static,
 {
-    Asked { request: to.send(message).timeout(within) }
+    type Asked = Asked<A, M>;
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that sends a request: it always has a deadline"
+    )]
+    fn ask(&self, message: M, within: Duration) -> Self::Asked {
+        Asked { request: self.send(message).timeout(within) }
+    }
 }
 
 /// Where facts of one kind go. The only way to tell something.
@@ -105,6 +129,11 @@ where
     /// An outlet that keeps `to`: the bound of a mailbox holds for each kept handle.
     pub fn new(to: Recipient<M>) -> Self {
         Self { to, lost: 0 }
+    }
+
+    /// Whether anybody is there to hear.
+    pub fn is_open(&self) -> bool {
+        self.to.connected()
     }
 
     /// How many facts found no room.

@@ -96,6 +96,7 @@ impl Doors {
             house.measured.push(http.hub.clone().into());
             house.measured.extend(self.mux.iter().map(|mux| mux.hub.clone().into()));
             house.measured.extend(self.homekit.iter().map(|homekit| homekit.hub.clone().into()));
+            house.measured.extend(self.mqtt.iter().map(|mqtt| mqtt.hub.clone().into()));
             house.beside =
                 Beside { homekit: pairing, panels: walls.panels(config), press: walls.press(config) };
             http::serve(http.plan, http.listener, house, http.feed)

@@ -1,48 +1,140 @@
-//! From the configured accessories to what their actors and the doors are told of them.
+//! From the configured accessories, groups and scenes to what their actors and the doors are told of them.
+
+use std::collections::HashMap;
 
 use crate::actors::events::AccessoryId;
-use crate::config::{Accessory, Config};
+use crate::conbus::{EventSource, SerialNumber};
+use crate::config::{Accessory, Config, Deed, Group, Module, Scene};
 use crate::doors::AccessoryFace;
-use crate::policy::GatewayId;
-use crate::policy::switch::SwitchPlan;
+use crate::policy::switch::{SwitchPlan, Target};
+use crate::policy::{AccessoryKind, GatewayId};
 
-/// A configured accessory, before it has an actor.
+/// A configured accessory, group or scene, before it has an actor.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Lamp {
     /// What doors show.
     pub(super) face: AccessoryFace,
-    /// How it is switched.
-    pub(super) switch: SwitchPlan,
-    /// Behind which gateway it is.
-    pub(super) gateway: GatewayId,
+    /// What is behind it.
+    pub(super) body: Body,
 }
 
-/// The accessories of a config in its order; `place` names each.
-pub(super) fn lamps(config: &Config, mut place: impl FnMut(&Accessory) -> AccessoryId) -> Vec<Lamp> {
-    let lamp = |accessory: &Accessory| {
-        // A checked config has the module of every accessory.
-        let module = config.modules.iter().find(|module| module.serial == accessory.point.serial)?;
-        Some(Lamp {
-            face: AccessoryFace {
-                place: place(accessory),
-                id: accessory.id.clone(),
-                name: accessory.name.clone(),
-                room: accessory.room.clone(),
-                kind: accessory.kind,
-                point: accessory.point,
-                module_type: module.module_type,
-            },
-            switch: SwitchPlan {
-                point: accessory.point,
-                kind: accessory.kind,
-                module_dims: module.module_type.is_dimmable(),
-                on_event: accessory.on_event,
-                off_event: accessory.off_event,
-            },
-            gateway: GatewayId(module.gateway as u16),
-        })
+/// What is behind an accessory.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Body {
+    /// An output.
+    Output {
+        /// How it is switched.
+        switch: SwitchPlan,
+        /// Behind which gateway it is.
+        gateway: GatewayId,
+    },
+    /// These members, and whether they have a brightness.
+    Group(Vec<(AccessoryId, bool)>),
+    /// A wish for each of these.
+    Scene(Vec<(AccessoryId, Target)>),
+    /// An event that these modules may switch at.
+    Event {
+        /// What is pressed.
+        input: EventSource,
+        /// Behind which gateway.
+        gateway: GatewayId,
+        /// Who may switch.
+        drives: Vec<SerialNumber>,
+    },
+}
+
+/// The accessories of a config in its order, then its groups, then its scenes; `place` names each.
+pub(super) fn lamps(config: &Config, mut place: impl FnMut(&str, &Body) -> AccessoryId) -> Vec<Lamp> {
+    let mut all: Vec<Lamp> = Vec::new();
+    let modules: HashMap<SerialNumber, &Module> =
+        config.modules.iter().map(|module| (module.serial, module)).collect();
+    // A checked config has the module of every accessory and the members of every group.
+    for accessory in &config.accessories {
+        let Some(module) = modules.get(&accessory.point.serial) else { continue };
+        let body = output(accessory, module);
+        let place = place(&accessory.id, &body);
+        all.push(Lamp { face: face(accessory, module, place), body });
+    }
+    let mut places: HashMap<&str, (AccessoryId, bool)> = HashMap::new();
+    for (accessory, lamp) in config.accessories.iter().zip(&all) {
+        places.insert(&accessory.id, (lamp.face.place, lamp.face.dims));
+    }
+    let mut ensembles = Vec::new();
+    for Group { id, name, room, members } in &config.groups {
+        let members: Vec<_> =
+            members.iter().filter_map(|member| places.get(member.as_str()).copied()).collect();
+        let dims = members.iter().any(|(_, dims)| *dims);
+        let body = Body::Group(members);
+        let place = place(id, &body);
+        ensembles.push(ensemble((id, name, room), AccessoryKind::Group, dims, place, body));
+    }
+    for Scene { id, name, room, deed } in &config.scenes {
+        let body = scene(config, deed, &places);
+        let place = place(id, &body);
+        ensembles.push(ensemble((id, name, room), AccessoryKind::Scene, false, place, body));
+    }
+    all.extend(ensembles);
+    all
+}
+
+fn output(accessory: &Accessory, module: &Module) -> Body {
+    let switch = SwitchPlan {
+        point: accessory.point,
+        kind: accessory.kind,
+        module_dims: module.module_type.is_dimmable(),
+        on_event: accessory.on_event,
+        off_event: accessory.off_event,
     };
-    config.accessories.iter().filter_map(lamp).collect()
+    Body::Output { switch, gateway: GatewayId(module.gateway as u16) }
+}
+
+fn face(accessory: &Accessory, module: &Module, place: AccessoryId) -> AccessoryFace {
+    AccessoryFace {
+        place,
+        id: accessory.id.clone(),
+        name: accessory.name.clone(),
+        room: accessory.room.clone(),
+        kind: accessory.kind,
+        dims: accessory.kind == AccessoryKind::Dimmer,
+        point: Some(accessory.point),
+        module_type: Some(module.module_type),
+    }
+}
+
+fn ensemble(
+    (id, name, room): (&str, &str, &str),
+    kind: AccessoryKind,
+    dims: bool,
+    place: AccessoryId,
+    body: Body,
+) -> Lamp {
+    let (id, name, room) = (id.to_owned(), name.to_owned(), room.to_owned());
+    let face = AccessoryFace { place, id, name, room, kind, dims, point: None, module_type: None };
+    Lamp { face, body }
+}
+
+fn scene(config: &Config, deed: &Deed, places: &HashMap<&str, (AccessoryId, bool)>) -> Body {
+    match deed {
+        Deed::Targets(steps) => {
+            let wish = |step: &crate::config::Step| {
+                let (place, _) = places.get(step.accessory.as_str())?;
+                Some((*place, Target { on: step.on, level: step.brightness }))
+            };
+            Body::Scene(steps.iter().filter_map(wish).collect())
+        }
+        Deed::Event { input, gateway } => {
+            let drives = config.modules.iter().filter(|module| {
+                module.gateway == *gateway && module.module_type.is_actor() && may_switch(module, *input)
+            });
+            let drives = drives.map(|module| module.serial).collect();
+            Body::Event { input: *input, gateway: GatewayId(*gateway as u16), drives }
+        }
+    }
+}
+
+/// Whether the module's table says so; one whose table is not known may do anything.
+fn may_switch(module: &Module, input: EventSource) -> bool {
+    module.action_table.as_ref().is_none_or(|table| table.iter().any(|entry| entry.listens_to(input)))
 }
 
 /// What doors may know of the accessories before there are any.
@@ -53,5 +145,5 @@ pub(super) fn faces(config: &Config) -> Vec<AccessoryFace> {
 /// The accessories of a daemon that starts.
 pub(super) fn first_lamps(config: &Config) -> Vec<Lamp> {
     let mut places = (0..).map(AccessoryId);
-    lamps(config, |_| places.next().unwrap_or(AccessoryId(u32::MAX)))
+    lamps(config, |_, _| places.next().unwrap_or(AccessoryId(u32::MAX)))
 }

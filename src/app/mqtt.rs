@@ -11,9 +11,9 @@ use super::App;
 use super::run::{RunError, owned_file};
 use crate::actors::ask;
 use crate::actors::events::Observe;
-use crate::config::{Config, Mqtt};
+use crate::config::{Config, Module, Mqtt};
 use crate::doors::mqtt::{
-    BrokerPlan, Door, Hub, LookAtModules, ModuleFace, MqttPlan, Reload, Secret, TlsPlan,
+    BrokerPlan, Door, Hub, Inside, LookAtModules, ModuleFace, MqttPlan, Reload, Secret, TlsPlan,
 };
 
 /// The file of every topic that was ever published, in the state folder.
@@ -75,8 +75,8 @@ pub(super) fn broker(section: &Mqtt) -> Result<BrokerPlan, RunError> {
     })
 }
 
-fn modules(config: &Config) -> Vec<ModuleFace> {
-    let modules = config.modules.iter().map(|module| ModuleFace {
+fn faces(modules: &[Module]) -> Vec<ModuleFace> {
+    let modules = modules.iter().map(|module| ModuleFace {
         serial: module.serial,
         module_type: module.module_type,
         link: module.link,
@@ -113,7 +113,7 @@ impl MqttBefore {
             name: config.service.name.clone(),
             store: config.service.state_dir.join(STORE),
             gateways: config.gateways.iter().map(|gateway| gateway.id.clone()).collect(),
-            modules: modules(config),
+            modules: faces(&config.modules),
         };
         let door = Door::prepare(plan)?;
         let hub = door.hub().start();
@@ -123,7 +123,7 @@ impl MqttBefore {
     /// Dials the broker. `reload` is told when somebody there wants the config read again.
     pub(super) fn serve(mut self, app: &App, reload: Rc<Notify>) -> Door {
         let poller = app.poller.clone();
-        let modules: LookAtModules = Box::new(move || {
+        let look: LookAtModules = Box::new(move || {
             let picture = ask(&poller, Observe, LOOK_WITHIN);
             Box::pin(async move { picture.await.ok() })
         });
@@ -140,7 +140,9 @@ impl MqttBefore {
                 }
             })
         });
-        self.door.serve(app.roll(), modules, reload);
+        let modules = app.modules();
+        let modules = Box::new(move || faces(&modules.borrow()));
+        self.door.serve(Inside { roll: app.roll(), modules, look, reload });
         self.door
     }
 }

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use log::{info, warn};
-use tokio::sync::watch::{Sender, channel};
+use tokio::sync::watch::{Receiver, Sender, channel};
 
 use super::lamps::{Lamp, lamps};
 use super::plans::Plans;
-use super::{App, Audience, Peers, Rules, drain_one};
+use super::{App, Audience, Peers, Rules, drain_one, told_points};
 use crate::actors::cache::CachePlan;
 use crate::actors::connection::LinkPlan;
 use crate::actors::events::{AccessoryId, PointChanged, Reconfigure};
 use crate::actors::{Outlet, ask, now};
 use crate::conbus::Point;
-use crate::config::{Changes, Config};
+use crate::config::{Changes, Config, Module};
 use crate::doors::{AccessoryCard, Cards, Reload, Reloads};
 use crate::policy::BusError;
 
@@ -33,6 +33,7 @@ pub(super) struct Running {
     lamps: Vec<Lamp>,
     /// Places are never given twice.
     next_place: u32,
+    modules: Sender<Vec<Module>>,
     last: Sender<Reload>,
 }
 
@@ -45,6 +46,7 @@ impl Running {
             rules,
             next_place: lamps.iter().map(|lamp| lamp.face.place.0 + 1).max().unwrap_or(0),
             lamps,
+            modules: channel(config.modules.clone()).0,
             last: channel(Reload::first(now())).0,
         }
     }
@@ -54,21 +56,24 @@ impl Running {
         let known: BTreeMap<&str, &Lamp> =
             self.lamps.iter().map(|lamp| (lamp.face.id.as_str(), lamp)).collect();
         let mut next = self.next_place;
-        let mut settled = lamps(config, |_| AccessoryId(u32::MAX));
-        for lamp in &mut settled {
-            let same = |known: &&&Lamp| known.switch == lamp.switch && known.gateway == lamp.gateway;
-            let before = known.get(lamp.face.id.as_str()).filter(same).map(|known| known.face.place);
-            lamp.face.place = before.unwrap_or_else(|| {
+        let settled = lamps(config, |id, body| {
+            let before = known.get(id).filter(|lamp| lamp.body == *body).map(|lamp| lamp.face.place);
+            before.unwrap_or_else(|| {
                 next += 1;
                 AccessoryId(next - 1)
-            });
-        }
+            })
+        });
         self.next_place = next;
         settled
     }
 }
 
 impl App {
+    /// The modules, also those of a later config: they are there when the roll tells of its accessories.
+    pub(super) fn modules(&self) -> Receiver<Vec<Module>> {
+        self.running.modules.subscribe()
+    }
+
     /// How the config was read last.
     pub fn reloads(&self) -> Reloads {
         self.running.last.subscribe()
@@ -110,11 +115,12 @@ impl App {
         let plans = Plans::of(&config, &self.running.rules);
         let lamps = self.running.settle(&config);
         self.running.lamps = lamps;
+        self.running.modules.send_replace(config.modules.clone());
         self.running.config = config;
         let (come, gone) = self.rehouse();
         // Who understands telegrams goes before who keeps what they say, and the poller, which asks, comes last.
         let heard = join(self.reconnect(&plans), self.reinstall(&plans)).await;
-        let points = gone.iter().map(|card| card.face.point).collect();
+        let points = gone.iter().filter_map(|card| card.face.point).collect();
         let plan = CachePlan { store: plans.store(), modules: plans.store_modules(), gone: points, come };
         let kept = ask(&self.cache, Reconfigure(plan), RECONFIGURE_WITHIN).await;
         let polled = ask(&self.poller, Reconfigure(plans.poller(&[])), RECONFIGURE_WITHIN).await;
@@ -132,16 +138,18 @@ impl App {
             audience: &self.running.audience,
         };
         let mut come = Vec::new();
-        let card = |lamp: &Lamp| {
-            if let Some(known) = old.at(lamp.face.place) {
-                return AccessoryCard { face: lamp.face.clone(), addr: known.addr.clone() };
-            }
-            let card = peers.start(lamp);
-            come.push((lamp.switch.point, Outlet::new(card.addr.clone().recipient())));
-            card
-        };
-        let cards: Vec<AccessoryCard> = self.running.lamps.iter().map(card).collect();
-        self.accessories = cards.iter().map(|card| card.addr.clone()).collect();
+        let mut cards: Vec<AccessoryCard> = Vec::new();
+        for lamp in &self.running.lamps {
+            let card = if let Some(known) = old.at(lamp.face.place) {
+                AccessoryCard { face: lamp.face.clone(), addr: known.addr.clone() }
+            } else {
+                let card = peers.start(lamp, &cards);
+                come.extend(told_points(&card));
+                card
+            };
+            cards.push(card);
+        }
+        self.accessories = cards.iter().filter_map(|card| card.addr.output().cloned()).collect();
         let cards = Arc::new(Cards::new(cards));
         let gone = old.all().iter().filter(|card| cards.at(card.face.place).is_none()).cloned().collect();
         self.cards.send_replace(cards);

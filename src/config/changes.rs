@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Accessory, Cache, Config, GatewayAddress, HomeKit, Http, Module, Mqtt, Mux, Poller};
+use super::{
+    Accessory, Cache, Config, Deed, GatewayAddress, Group, HomeKit, Http, Module, Mqtt, Mux, Poller, Scene,
+};
 
 /// What the step from one config to another means to a running daemon.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +32,12 @@ impl Changes {
         let accessory = |accessory: &Accessory| (format!("accessory.{}", accessory.id), accessory.clone());
         let accessories = |config: &Config| config.accessories.iter().map(accessory).collect::<Vec<_>>();
         lists(&accessories(running), &accessories(&config), &accessory_keys, &mut applied);
+        let group = |group: &Group| (format!("group.{}", group.id), group.clone());
+        let groups = |config: &Config| config.groups.iter().map(group).collect::<Vec<_>>();
+        lists(&groups(running), &groups(&config), &group_keys, &mut applied);
+        let scene = |scene: &Scene| (format!("scene.{}", scene.id), scene.clone());
+        let scenes = |config: &Config| config.scenes.iter().map(scene).collect::<Vec<_>>();
+        lists(&scenes(running), &scenes(&config), &scene_keys, &mut applied);
         if applied.is_empty() && config != *running {
             applied.push("order".into());
         }
@@ -40,24 +48,40 @@ impl Changes {
 /// The new config with the gateways and doors of the running one. Modules of a gateway that is not dialled yet, and
 /// what hangs on them, are left out.
 fn effective(running: &Config, wanted: &Config) -> Config {
-    let place = |module: &Module| {
-        let id = &wanted.gateways.get(module.gateway)?.id;
+    let place = |gateway: usize| {
+        let id = &wanted.gateways.get(gateway)?.id;
         running.gateways.iter().position(|gateway| gateway.id == *id)
     };
     let modules: Vec<Module> = wanted
         .modules
         .iter()
-        .filter_map(|module| Some(Module { gateway: place(module)?, ..module.clone() }))
+        .filter_map(|module| Some(Module { gateway: place(module.gateway)?, ..module.clone() }))
         .collect();
     let is_there =
         |accessory: &&Accessory| modules.iter().any(|module| module.serial == accessory.point.serial);
-    let accessories = wanted.accessories.iter().filter(is_there).cloned().collect();
+    let accessories: Vec<Accessory> = wanted.accessories.iter().filter(is_there).cloned().collect();
+    let is_shown = |id: &String| accessories.iter().any(|accessory| accessory.id == *id);
+    let mut groups = wanted.groups.clone();
+    for group in &mut groups {
+        group.members.retain(is_shown);
+    }
+    groups.retain(|group| !group.members.is_empty());
+    let mut scenes = wanted.scenes.clone();
+    scenes.retain_mut(|scene| match &mut scene.deed {
+        Deed::Targets(steps) => {
+            steps.retain(|step| is_shown(&step.accessory));
+            !steps.is_empty()
+        }
+        Deed::Event { gateway, .. } => place(*gateway).inspect(|there| *gateway = *there).is_some(),
+    });
     Config {
         log: wanted.log.clone(),
         cache: wanted.cache.clone(),
         poller: wanted.poller.clone(),
         modules,
         accessories,
+        groups,
+        scenes,
         ..running.clone()
     }
 }
@@ -126,6 +150,21 @@ fn accessory_keys(old: &Accessory, new: &Accessory) -> Vec<&'static str> {
         ("on", old.on_event != new.on_event),
         ("off", old.off_event != new.off_event),
     ];
+    differing(pairs).collect()
+}
+
+fn group_keys(old: &Group, new: &Group) -> Vec<&'static str> {
+    let pairs = [
+        ("name", old.name != new.name),
+        ("room", old.room != new.room),
+        ("members", old.members != new.members),
+    ];
+    differing(pairs).collect()
+}
+
+fn scene_keys(old: &Scene, new: &Scene) -> Vec<&'static str> {
+    let key = if matches!(new.deed, Deed::Targets(_)) { "targets" } else { "event" };
+    let pairs = [("name", old.name != new.name), ("room", old.room != new.room), (key, old.deed != new.deed)];
     differing(pairs).collect()
 }
 

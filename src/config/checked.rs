@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::{Broker, GatewayAddress};
-use crate::conbus::{EventSource, ModuleType, Point, SerialNumber, TableEntry};
+use crate::conbus::{EventSource, ModuleType, Percent, Point, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
 
 /// The whole configuration.
@@ -26,6 +26,10 @@ pub struct Config {
     pub modules: Vec<Module>,
     /// What people see.
     pub accessories: Vec<Accessory>,
+    /// Several accessories with one switch.
+    pub groups: Vec<Group>,
+    /// What can be called by one switch.
+    pub scenes: Vec<Scene>,
     /// The HTTP door, when it is open.
     pub http: Option<Http>,
     /// The HomeKit door, when it is open.
@@ -119,6 +123,57 @@ pub struct Accessory {
     pub on_event: Option<EventSource>,
     /// The event that switches it off.
     pub off_event: Option<EventSource>,
+}
+
+/// A `[[group]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Its stable key; no accessory, group or scene has the same.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Where it is; empty when that was not written.
+    pub room: String,
+    /// The ids of its accessories, at least one, each once.
+    pub members: Vec<String>,
+}
+
+/// A `[[scene]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scene {
+    /// Its stable key; no accessory, group or scene has the same.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Where it is; empty when that was not written.
+    pub room: String,
+    /// What it does.
+    pub deed: Deed,
+}
+
+/// What a scene does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// A wish for each of these accessories, each once; at least one.
+    Targets(Vec<Step>),
+    /// An event that modules know what to do at.
+    Event {
+        /// Type, link and input of its sender.
+        input: EventSource,
+        /// The index of the gateway in [`Config::gateways`].
+        gateway: usize,
+    },
+}
+
+/// What a scene wants of one accessory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The id of the accessory.
+    pub accessory: String,
+    /// On or off.
+    pub on: Option<bool>,
+    /// The level, of a dimmer.
+    pub brightness: Option<Percent>,
 }
 
 /// `[http]`.

@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 pub use address::{Broker, GatewayAddress};
 pub use changes::Changes;
 pub use checked::{
-    Access, Accessory, Cache, Config, Gateway, HomeKit, Http, Identity, Log, Module, Mqtt, Mux, Pin, Poller,
+    Access, Accessory, Cache, Config, Deed, Gateway, Group, HomeKit, Http, Identity, Log, Module, Mqtt, Mux,
+    Pin, Poller, Scene, Step,
 };
 pub use raw::key_paths;
 pub use report::{Fault, Mistake, Report};

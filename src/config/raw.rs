@@ -13,7 +13,7 @@ use super::address::{Broker, GatewayAddress};
 use super::checked::{Access, Network, Pin};
 use super::entry::{Fields, Kind, List, tables};
 use super::report::Report;
-use super::words::{FilePath, Id, Interface, Lines, LogFilter, Name, Room, Topic, User};
+use super::words::{FilePath, Id, Ids, Interface, Lines, LogFilter, Name, Room, Steps, Topic, User};
 use crate::conbus::{EventSource, ModuleType, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
 
@@ -32,6 +32,8 @@ const BUS_SHARE: RangeInclusive<f64> = 0.05..=1.0;
 const WILL_DELAY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 /// Two decimal digits on the wire (protocol reference 2).
 const LINK: RangeInclusive<i64> = 0..=99;
+/// Percent.
+const BRIGHTNESS: RangeInclusive<i64> = 0..=100;
 /// Every telegram goes to every client: more of them are a sign of one that does not close.
 const MUX_CLIENTS: RangeInclusive<i64> = 1..=64;
 /// The bus carries about 18 exchanges a second (protocol reference 7.2).
@@ -47,6 +49,8 @@ tables! {
         "gateway" => gateways: List<Gateway>;
         "module" => modules: List<Module>;
         "accessory" => accessories: List<Accessory>;
+        "group" => groups: List<Group>;
+        "scene" => scenes: List<Scene>;
         "http" => http: Http;
         "homekit" => homekit: HomeKit;
         "mqtt" => mqtt: Mqtt;
@@ -105,6 +109,31 @@ tables! {
         "output" => output: i64, required;
         "on" => on: EventSource;
         "off" => off: EventSource;
+    }
+
+    /// `[[group]]`
+    Group {
+        "id" => id: Id, required;
+        "name" => name: Name, required;
+        "room" => room: Room;
+        "members" => members: Ids, required;
+    }
+
+    /// `[[scene]]`
+    Scene {
+        "id" => id: Id, required;
+        "name" => name: Name, required;
+        "room" => room: Room;
+        "targets" => targets: Steps;
+        "event" => event: EventSource;
+        "gateway" => gateway: Id;
+    }
+
+    /// What a scene wants of one accessory.
+    Step {
+        "accessory" => accessory: Id, required;
+        "on" => on: bool;
+        "brightness" => brightness: i64, within(BRIGHTNESS);
     }
 
     /// `[http]`

@@ -4,6 +4,7 @@
 //! wrong nothing is concluded from it, so that one slip is one mistake.
 
 mod doors;
+mod ensembles;
 mod house;
 mod settings;
 
@@ -16,6 +17,7 @@ use super::report::Report;
 /// The configuration; it is to be used only if the report stays empty.
 pub(super) fn check(document: &Document, base: &Path, report: &mut Report) -> Config {
     let house = house::check(document, report);
+    let (groups, scenes) = ensembles::check(document, report);
     let outputs = house.modules.iter().map(|module| usize::from(module.module_type.outputs())).sum();
     let cache = settings::cache(&document.cache, outputs);
     Config {
@@ -34,5 +36,7 @@ pub(super) fn check(document: &Document, base: &Path, report: &mut Report) -> Co
         },
         modules: house.modules,
         accessories: house.accessories,
+        groups,
+        scenes,
     }
 }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod doors;
+mod ensembles;
 mod house;
 mod settings;
 mod shape;

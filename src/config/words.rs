@@ -10,6 +10,7 @@ use toml::de::DeValue;
 use super::address::{Broker, GatewayAddress};
 use super::checked::{Access, Network, Pin};
 use super::entry::{Kind, List, Word, listed};
+use super::raw::Step;
 use super::report::{Fault, Report, closest, quoted};
 use crate::conbus::{EntryError, EventSource, ModuleType, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
@@ -201,6 +202,37 @@ impl<T: Word> Kind for Lines<T> {
         report.add(&value.span(), fault.hint(format!("such as `[{}]`", T::EXAMPLE.trim_matches('`'))));
         None
     }
+}
+
+/// The ids of members, one text each.
+#[derive(Debug)]
+pub(super) struct Ids(pub(super) List<Id>);
+
+impl Kind for Ids {
+    fn read(value: &Spanned<DeValue<'_>>, title: &str, report: &mut Report) -> Option<Self> {
+        listed_only(value, title, "such as `[\"salon_ceiling\", \"salon_spots\"]`", report)?;
+        List::read(value, title, report).map(Self)
+    }
+}
+
+/// What a scene wants, one table for each accessory.
+#[derive(Debug)]
+pub(super) struct Steps(pub(super) List<Step>);
+
+impl Kind for Steps {
+    fn read(value: &Spanned<DeValue<'_>>, title: &str, report: &mut Report) -> Option<Self> {
+        listed_only(value, title, "such as `[{ accessory = \"salon_ceiling\", on = false }]`", report)?;
+        List::read(value, title, report).map(Self)
+    }
+}
+
+/// Reports what is no list.
+fn listed_only(value: &Spanned<DeValue<'_>>, title: &str, hint: &str, report: &mut Report) -> Option<()> {
+    if let DeValue::Array(_) = value.get_ref() {
+        return Some(());
+    }
+    report.add(&value.span(), Fault::new(format!("{title} is a list")).hint(hint));
+    None
 }
 
 impl Word for TableEntry {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::actors::accessory::AccessoryAddr;
 use crate::actors::events::AccessoryId;
-use crate::conbus::{ModuleType, Point};
+use crate::conbus::{ModuleType, Point, SerialNumber};
 use crate::policy::AccessoryKind;
 
 /// What is known of an accessory without asking it. None of it changes but by a new list.
@@ -25,10 +25,19 @@ pub struct AccessoryFace {
     pub room: String,
     /// What it is.
     pub kind: AccessoryKind,
-    /// Its output.
-    pub point: Point,
+    /// Whether it has a brightness.
+    pub dims: bool,
+    /// Its output; none of a group or a scene.
+    pub point: Option<Point>,
     /// The type of its module by the config.
-    pub module_type: ModuleType,
+    pub module_type: Option<ModuleType>,
+}
+
+impl AccessoryFace {
+    /// Whether it is an output of this module.
+    pub fn is_on(&self, serial: SerialNumber) -> bool {
+        self.point.is_some_and(|point| point.serial == serial)
+    }
 }
 
 /// An accessory as a door gets it.

@@ -14,10 +14,14 @@ pub enum AccessoryKind {
     Outlet,
     /// A lamp with a brightness.
     Dimmer,
+    /// Several accessories with one switch.
+    Group,
+    /// A wish for each of several accessories.
+    Scene,
 }
 
 impl AccessoryKind {
-    /// Every kind, in the order of the documents.
+    /// Every kind that an output can be, in the order of the documents.
     pub const ALL: [Self; 3] = [Self::Light, Self::Outlet, Self::Dimmer];
 
     /// The word used in the config and in JSON.
@@ -26,6 +30,8 @@ impl AccessoryKind {
             Self::Light => "light",
             Self::Outlet => "outlet",
             Self::Dimmer => "dimmer",
+            Self::Group => "group",
+            Self::Scene => "scene",
         }
     }
 }

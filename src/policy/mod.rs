@@ -5,6 +5,7 @@ mod agenda;
 mod backoff;
 mod facts;
 pub mod figures;
+pub mod group;
 pub mod interpret;
 mod keeping;
 mod liveness;

@@ -142,6 +142,15 @@ fn before(order: &Order) -> Result<Option<String>, DiscoverError> {
     Ok(Some(text))
 }
 
+/// Shows what was found, and what is unusual in it.
+pub(super) fn show(findings: &Findings, told: &mut dyn Write) {
+    let unusual = findings::unusual(findings);
+    say(
+        told,
+        unusual.iter().fold(findings::table(findings), |text, line| text + "! " + line + "\n").trim_end(),
+    );
+}
+
 fn written(address: &str, findings: &Findings) -> Result<String, DiscoverError> {
     let text = draft(address, findings).to_string();
     config::parse("config.toml", &text, Path::new(""))

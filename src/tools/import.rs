@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 
 pub use remark::Verdict;
 
-use self::lamps::{Lamps, line};
+pub(super) use self::lamps::{line, slug};
+
+use self::lamps::Lamps;
 use self::modules::{House, decimal, shown};
 use self::remark::{Place, Remark, Remarks};
 use self::source::{AddressRow, Sayings};

@@ -7,6 +7,7 @@ pub mod discover;
 mod draft;
 pub mod emulate;
 pub mod import;
+pub mod init;
 mod line;
 pub mod monitor;
 mod writing;

@@ -2,6 +2,8 @@
 //!
 //! Reads only: from the event stream of the running daemon, or straight from a gateway that nobody else uses.
 
+mod anonymise;
+mod record;
 mod sse;
 
 use std::io::{self, ErrorKind, Write};
@@ -21,6 +23,7 @@ use tokio::time::timeout;
 use crate::app::run::{RunError, read_token};
 use crate::conbus::{Splitter, describe};
 use crate::config::Config;
+pub use record::{RecordError, Recorder};
 use sse::EventReader;
 
 /// How long a connection and the head of an answer may take.
@@ -131,11 +134,24 @@ pub enum MonitorError {
     /// The output cannot be written.
     #[error("cannot write: {0}")]
     Output(io::Error),
+    /// The recording cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
 
 /// Shows telegrams until the source ends or nobody reads `out` any more; the latter is no error.
 pub async fn run(source: Source, json: bool, out: &mut dyn Write) -> Result<(), MonitorError> {
-    let mut printer = Printer { json, out };
+    run_recording(source, json, None, out).await
+}
+
+/// The same, and writes them down.
+pub async fn run_recording(
+    source: Source,
+    json: bool,
+    recorder: Option<Recorder>,
+    out: &mut dyn Write,
+) -> Result<(), MonitorError> {
+    let mut printer = Printer { json, recorder, out };
     let shown = match source {
         Source::Gateway { host, port } => watch_gateway(&host, port, &mut printer).await,
         Source::Daemon { host, port, token } => {
@@ -255,6 +271,7 @@ fn authority(host: &str, port: u16) -> String {
 /// Writes one line for each telegram.
 struct Printer<'a> {
     json: bool,
+    recorder: Option<Recorder>,
     out: &'a mut dyn Write,
 }
 
@@ -262,6 +279,9 @@ impl Printer<'_> {
     /// Prints a JSON object; a text that is none is passed over.
     fn print(&mut self, text: &str) -> Result<(), MonitorError> {
         let Ok(object @ Value::Object(_)) = serde_json::from_str(text) else { return Ok(()) };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note(&object)?;
+        }
         let line = if self.json {
             // A line feed stands between the values of JSON only, never inside one.
             text.replace('\n', " ")

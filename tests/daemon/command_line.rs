@@ -14,10 +14,10 @@ fn the_shipped_config_starts_a_house_whose_every_lamp_is_known() {
     let mut daemon = Program::start(&[], folder.path());
     daemon.says("started gateways=1");
     let address = ([127, 0, 0, 1], http).into();
-    eventually("24 fresh lamps", || {
+    eventually("24 fresh lamps, a group and a scene", || {
         let (status, list) = get(address, "/api/accessories");
         let list = list.as_array().unwrap();
-        assert_eq!((status, list.len()), (200, 24));
+        assert_eq!((status, list.len()), (200, 26));
         list.iter().all(|lamp| lamp["on"] == false && lamp["freshness"] == "fresh")
     });
     daemon.signal("TERM");

@@ -1,12 +1,16 @@
 //! Moving in: what the subcommands write, and over what they do not write.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use crate::programs::{CONBUSD, Program, free_port, write_config};
+use conbusd::emulator::capture::Capture;
+use serde_json::Value;
+
+use crate::programs::{CONBUSD, Pair, Program, eventually, free_port, pause, write_config};
 
 fn conbusd(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(CONBUSD).args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap()
@@ -102,4 +106,98 @@ fn discover_finds_the_house_over_tcp_and_writes_a_config_that_check_accepts() {
     let refused = conbusd(folder, &["discover", "--gateway", &nobody]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(said(&refused).contains("cannot be reached"), "{}", said(&refused));
+}
+
+#[test]
+fn init_asks_over_a_pipe_writes_a_config_and_shows_the_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_config(folder, include_str!("../../config.toml"));
+    let bus = format!("127.0.0.1:{}", free_port());
+    let mut gateway = Program::start(&["emulator", "--instant", "--listen", &bus], folder);
+    gateway.says("listening address=");
+    let init = |answers: &str| {
+        let mut child = Command::new(CONBUSD)
+            .args(["init", "--config", "mine.toml"])
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A program that ends before it has read everything is no fault of the pipe.
+        let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
+        child.wait_with_output().unwrap()
+    };
+    let nobody = init("");
+    assert_eq!(nobody.status.code(), Some(1), "{}", said(&nobody));
+    assert!(!folder.join("mine.toml").exists());
+
+    let done = init(&format!("not an address!\n{bus}\nHall\nPorch\nCellar/Stairs\nq\nlocal\n"));
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    let code = String::from_utf8(done.stdout.clone()).unwrap();
+    assert!(code.contains('█') || code.contains('▀'), "a picture for a camera: {code}");
+    let written = fs::read_to_string(folder.join("mine.toml")).unwrap();
+    assert!(
+        written.contains("name = \"Porch\"\nroom = \"Hall\"") && written.contains("id = \"cellar_stairs\"")
+    );
+    assert_eq!(conbusd(folder, &["check", "--config", "mine.toml"]).status.code(), Some(0));
+
+    let again = init("");
+    assert_eq!(again.status.code(), Some(1));
+    assert!(said(&again).contains("`mine.toml` is there already"), "{}", said(&again));
+    assert_eq!(fs::read_to_string(folder.join("mine.toml")).unwrap(), written);
+}
+
+#[test]
+fn a_recorded_bus_is_played_again_telegram_by_telegram() {
+    let mut pair = Pair::start();
+    let folder = pair.folder.path().to_owned();
+    let plain = Program::start(&["monitor", "--record", "bus.jsonl"], &folder);
+    let hidden = Program::start(&["monitor", "--record", "hidden.jsonl", "--anonymise"], &folder);
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+    // Both are connected when they have heard of a first change.
+    let mut on = false;
+    eventually("both record", || {
+        on = !on;
+        pair.turn(1, 0, on);
+        pause(Duration::from_millis(100));
+        !read("bus.jsonl").is_empty() && !read("hidden.jsonl").is_empty()
+    });
+    // From here on everything is in both files.
+    pair.turn(1, 1, true);
+    let (status, _) = pair.get("/api/accessories/m2o1?max_age_ms=0");
+    assert_eq!(status, 200);
+    eventually("report, read and answer are recorded", || {
+        let has = |name: &str, words: &[&str]| words.iter().all(|word| read(name).contains(word));
+        has("bus.jsonl", &["<E07L01I81M", "<S0012345002F02D12", "<R0012345002F02D12"])
+            && has("hidden.jsonl", &["<E07L01I81M", "F02D12xxxx"])
+    });
+    for mut monitor in [plain, hidden] {
+        monitor.signal("INT");
+        assert_eq!(monitor.end().code(), Some(0));
+    }
+    let rows: Vec<Value> =
+        read("bus.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let heard: String =
+        (rows.iter().filter(|row| row["dir"] == "RX")).map(|row| row["telegram"].as_str().unwrap()).collect();
+    assert!(heard.contains("<E07L01I81M") && rows.iter().any(|row| row["dir"] == "TX"), "{rows:#?}");
+
+    let address = format!("127.0.0.1:{}", free_port());
+    let arguments = ["emulator", "--replay", "bus.jsonl", "--speed", "1000", "--listen", &address];
+    let mut player = Program::start(&arguments, &folder);
+    player.says("replaying");
+    let mut client = TcpStream::connect(&address).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut again = vec![0; heard.len()];
+    client.read_exact(&mut again).unwrap();
+    assert_eq!(again.iter().map(|byte| char::from(*byte)).collect::<String>(), heard);
+
+    let hidden = read("hidden.jsonl");
+    assert!(!hidden.contains("0012345001") && !hidden.contains("0012345002"), "{hidden}");
+    for line in hidden.lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let capture = Capture::parse(line).unwrap();
+        assert!(capture.rows()[0].telegram().is_some(), "a telegram with its checksum: {row}");
+    }
 }

@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "tests are named, not documented")]
 
 mod commands;
+mod ensembles;
 mod links;
 mod quiet;
 mod reads;

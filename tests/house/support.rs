@@ -191,6 +191,17 @@ impl Builder {
         self
     }
 
+    /// Adds to the end of the config.
+    pub(crate) fn appended(mut self, text: &str) -> Self {
+        self.config += text;
+        self
+    }
+
+    /// The config.
+    pub(crate) fn text(&self) -> String {
+        self.config.clone()
+    }
+
     /// Starts from what is kept here, and keeps here what is known.
     pub(crate) fn kept_in(mut self, vault: &MemoryVault) -> Self {
         self.vault = Some(vault.clone());

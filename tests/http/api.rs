@@ -4,7 +4,7 @@ use conbusd::conbus::{OutputIndex, Percent, Point};
 use conbusd::emulator::{Dose, Ending, Fault, FaultKind};
 use serde_json::json;
 
-use crate::support::{Plan, in_real_time, pass, request};
+use crate::support::{CONFIG, Plan, in_real_time, pass, request};
 
 fn point(module: &str, output: u8) -> Point {
     Point { serial: module.parse().unwrap(), output: OutputIndex::new(output).unwrap() }
@@ -252,5 +252,39 @@ fn head_is_get_without_the_body() {
         }
         client.say(&request("HEAD", "/api/events", "", "")).await;
         assert_eq!(client.answer(false).await.status, 200);
+    });
+}
+
+#[test]
+fn groups_and_scenes_are_accessories_without_a_module() {
+    in_real_time(async {
+        let mut home = Plan::default().warm().await;
+        let more = format!(
+            "{CONFIG}[[group]]\nid = \"salon\"\nname = \"Salon\"\nroom = \"Salon\"\nmembers = [\"ceiling\", \"spots\"]\n\
+             [[scene]]\nid = \"film\"\nname = \"Film\"\ntargets = [{{ accessory = \"spots\", brightness = 20 }}]\n"
+        );
+        let config = conbusd::config::parse("test.toml", &more, std::path::Path::new("/")).unwrap();
+        assert_eq!(home.app.reload(&config).await.applied, ["group.salon added", "scene.film added"]);
+        let group = home.get("/api/accessories/salon").await.json();
+        assert_eq!(
+            (&group["kind"], &group["module"], &group["output"]),
+            (&"group".into(), &().into(), &().into())
+        );
+        assert_eq!((&group["on"], &group["brightness"]), (&false.into(), &0.into()));
+        let bright = home.put("salon", r#"{"brightness":40}"#).await.json();
+        assert_eq!(
+            (&bright["on"], &bright["brightness"], &bright["freshness"]),
+            (&true.into(), &40.into(), &"fresh".into())
+        );
+        assert_eq!(home.get("/api/accessories/ceiling").await.json()["on"], true);
+        let called = home.put("film", r#"{"on":true}"#).await.json();
+        assert_eq!((&called["kind"], &called["on"]), (&"scene".into(), &true.into()));
+        assert_eq!(home.get("/api/accessories/spots").await.json()["brightness"], 20);
+        home.put("film", r#"{"brightness":20}"#).await.is_error(400, "bad_request");
+        let list = home.get("/api/accessories").await.json();
+        let kinds: Vec<&str> =
+            list.as_array().unwrap().iter().map(|object| object["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["light", "outlet", "dimmer", "group", "scene"]);
+        assert_eq!(home.get("/api/status").await.json()["actors"]["accessory/salon"], "ok");
     });
 }

@@ -108,3 +108,29 @@ fn home_assistant_that_starts_is_told_everything_again() {
         assert!(said.any(|at| at == topic), "{topic} is not said in its turn: {:#?}", ear.all);
     }
 }
+
+#[test]
+fn a_module_that_a_reload_adds_is_shown_at_once_and_one_that_it_takes_away_is_gone() {
+    let Some(broker) = Broker::start() else { return };
+    let house = House::start(&broker);
+    house.settle();
+    let mut ear = broker.ear();
+    let (came, went) =
+        ("homeassistant/device/conbus_0012345004/config", "homeassistant/device/conbus_0012345003/config");
+    let availability = "conbus/home/0012345003/availability";
+    ear.hears(availability, "online");
+    assert!(ear.known.contains_key(went) && !ear.known.contains_key(came));
+    let file = house.folder.path().join("config.toml");
+    // Another serial at the place of the dimmer: a module that goes, one that comes, and the lamp on it.
+    let text = fs::read_to_string(&file).unwrap().replace("0012345003", "0012345004");
+    fs::write(&file, text).unwrap();
+    house.daemon.signal("HUP");
+    ear.until("the new module is described", |ear| ear.known.contains_key(came));
+    ear.until("the old one is gone", |ear| {
+        !ear.known.contains_key(went) && !ear.known.contains_key(availability)
+    });
+    let parts = ear.json(came)["components"].clone();
+    assert_eq!(parts["light_0"]["command_topic"], "conbus/home/0012345004/output/0/set");
+    ear.until("whether it answers", |ear| ear.known.contains_key("conbus/home/0012345004/availability"));
+    assert_eq!(house.mqtt()["connects_total"], 1);
+}

@@ -1,5 +1,8 @@
 //! What breaks: the broker, the daemon, a module, and words of strangers.
 
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,6 +12,24 @@ use crate::programs::{Program, ask, eventually};
 
 const STATE: &str = "conbus/bridge/test/state";
 const HALL: &str = "conbus/home/0012345002/output/0";
+
+/// An answer of the HTTP door that is plain text, with its head.
+fn text(house: &House, path: &str) -> String {
+    let mut stream = TcpStream::connect(house.http).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    page
+}
+
+/// The figures of the door, by name and labels.
+fn figures(house: &House) -> BTreeMap<String, u64> {
+    let page = text(house, "/metrics");
+    let rows = page.lines().filter(|line| line.starts_with("conbusd_mqtt_"));
+    let rows = rows.filter_map(|line| line.rsplit_once(' '));
+    rows.map(|(name, value)| (name.to_owned(), value.trim_end_matches(".0").parse().unwrap())).collect()
+}
 
 fn put(house: &House, id: &str, on: bool) -> u16 {
     let path = format!("/api/accessories/{id}");
@@ -24,8 +45,18 @@ fn a_broker_that_died_and_came_back_empty_is_told_everything() {
     ear.hears(HALL, r#"{"state":"OFF"}"#);
     let before: Vec<String> = ear.known.keys().filter(|topic| !topic.starts_with("test/")).cloned().collect();
     assert!(before.len() > 12, "{before:?}");
+    broker.publish(&format!("{HALL}/set"), "OFF");
+    eventually("the command is counted", || {
+        figures(&house)["conbusd_mqtt_messages_total{direction=\"in\"}"] >= 1
+    });
+    let counted = figures(&house);
+    assert_eq!(counted["conbusd_mqtt_connected"], 1);
+    assert!(counted["conbusd_mqtt_messages_total{direction=\"out\"}"] > 12, "{counted:?}");
+    assert_eq!(counted["conbusd_mqtt_messages_dropped_total"], 0);
     broker.kill();
     eventually("the door knows", || house.mqtt()["connected"] == false);
+    assert_eq!(figures(&house)["conbusd_mqtt_connected"], 0);
+    assert!(text(&house, "/readyz").contains(" 200 OK"), "without a broker it is as ready as before");
     assert_eq!(put(&house, "hall", true), 200, "the bus does not care");
     broker.go_on();
     let mut ear = broker.ear();

@@ -76,7 +76,7 @@ async function telegramsAreReadable(page) {
 }
 
 async function everythingIsThere(page) {
-  must((await page.locator(".lamp").count()) === 24, "24 lamps");
+  must((await page.locator(".lamp").count()) === 26, "24 lamps, a group and a scene");
   must((await page.locator("#module-rows tr").count()) === 9, "9 modules");
   must(await page.locator("#bridges .qr").isVisible(), "the code for a camera");
   must((await page.locator("#vitals .good").count()) > 0, "vitals");

@@ -32,22 +32,22 @@ pub(super) fn check(document: &Document, report: &mut Report) -> House {
     }
 }
 
-fn elements<T>(entry: &Entry<List<T>>) -> &[Spanned<T>] {
+pub(super) fn elements<T>(entry: &Entry<List<T>>) -> &[Spanned<T>] {
     entry.get().map_or(&[], Vec::as_slice)
 }
 
 /// What must be there once: the first place of each.
-struct Once<K> {
+pub(super) struct Once<K> {
     places: HashMap<K, Range<usize>>,
 }
 
 impl<K: Eq + Hash> Once<K> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { places: HashMap::new() }
     }
 
     /// Notes this one; the line of an earlier one when there is any.
-    fn earlier(&mut self, key: K, place: &Range<usize>, report: &Report) -> Option<usize> {
+    pub(super) fn earlier(&mut self, key: K, place: &Range<usize>, report: &Report) -> Option<usize> {
         match self.places.entry(key) {
             Slot::Occupied(first) => Some(report.line_of(first.get())),
             Slot::Vacant(slot) => {
@@ -58,7 +58,7 @@ impl<K: Eq + Hash> Once<K> {
     }
 
     /// Notes this one and reports that it is not the first.
-    fn check(&mut self, key: K, what: impl Display, place: &Range<usize>, report: &mut Report) {
+    pub(super) fn check(&mut self, key: K, what: impl Display, place: &Range<usize>, report: &mut Report) {
         if let Some(line) = self.earlier(key, place, report) {
             report.add(place, Fault::new(format!("{what} is taken: first on line {line}")));
         }

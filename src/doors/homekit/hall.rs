@@ -17,13 +17,14 @@ use super::model::{Database, Label, Member, Source, Value};
 use super::pairings::Controller;
 use super::status::Status;
 use super::store::{BridgeState, State};
+use super::tenant::{Tenant, model_of, place_of, shown_as};
 use super::tlv::Fault;
 use super::vault::Keeper;
 use crate::actors::accessory::AccessoryAddr;
 use crate::actors::events::AccessoryId;
 use crate::doors::{AccessoryFace, Cards};
+use crate::policy::Moment;
 use crate::policy::switch::AccessoryState;
-use crate::policy::{AccessoryKind, Moment};
 
 /// Sessions of one bridge; beyond it the one that was used least recently is closed.
 const SESSIONS_MAX: usize = 24;
@@ -68,23 +69,6 @@ struct Bridge {
     desk: Option<(u64, Moment)>,
     /// Wakes the announcer.
     changed: Rc<Notify>,
-}
-
-/// An accessory behind the door.
-struct Tenant {
-    face: AccessoryFace,
-    lamp: Lamp,
-}
-
-impl Tenant {
-    fn new(face: AccessoryFace) -> Self {
-        Self { lamp: Lamp::new(face.kind == AccessoryKind::Dimmer), face }
-    }
-}
-
-/// By which the accessory tells its changes.
-fn place_of(face: &AccessoryFace) -> usize {
-    face.place.0 as usize
 }
 
 /// See the module.
@@ -223,11 +207,13 @@ impl Hall {
             let known = self.state.places.get(&face.id).filter(|known| known.bridge == bridge)?;
             let label = Label {
                 name: face.name.clone(),
-                model: known.model.clone().unwrap_or_else(|| face.module_type.to_string()),
-                serial: format!("{}-{}", face.point.serial, face.point.output),
+                model: known.model.clone().unwrap_or_else(|| model_of(face)),
+                serial: face
+                    .point
+                    .map_or_else(|| face.id.clone(), |point| format!("{}-{}", point.serial, point.output)),
                 firmware: known.firmware.clone().unwrap_or_else(|| "0".into()),
             };
-            Some(Member::accessory(known.aid, *place, face.kind, &label))
+            Some(Member::accessory(known.aid, *place, shown_as(face), &label))
         });
         std::iter::once(Member::bridge(&own)).chain(lamps).collect()
     }
@@ -235,7 +221,8 @@ impl Hall {
     /// What the bus reported of the modules: serial, type and version. True when something is to be kept.
     pub(super) fn note_modules(&mut self, modules: &[(String, Option<String>, Option<String>)]) -> bool {
         for Tenant { face, .. } in self.tenants.values() {
-            let serial = face.point.serial.to_string();
+            let Some(point) = face.point else { continue };
+            let serial = point.serial.to_string();
             let Some((_, model, firmware)) = modules.iter().find(|(own, ..)| *own == serial) else {
                 continue;
             };

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `tlv`, `srp`, `keys`, `setup`, `verify`, `pairings`, `record` | the protocol of trust: bytes in, bytes out |
 //! | `http`, `batch`, `status`, `model`, `events`, `code` | the protocol of accessories, also pure |
-//! | `lamp`, `hall` | what is remembered of an accessory; what all sessions share |
+//! | `lamp`, `tenant`, `hall` | what is remembered of an accessory; how it is shown; what all sessions share |
 //! | `shown` | who is paired, and the setup code as a drawing, for the owner |
 //! | `store`, `vault` | what outlives a restart, and the file it is in |
 //! | `routes`, `session` | a request to its answer; a connection |
@@ -39,6 +39,7 @@ mod shown;
 mod srp;
 mod status;
 mod store;
+mod tenant;
 #[cfg(test)]
 mod tests;
 mod tlv;

@@ -226,11 +226,15 @@ fn switched(iid: u64, kind: &'static str, perms: u8, format: Format, source: Sou
 fn purpose(kind: AccessoryKind) -> Unit {
     const ALL: u8 = perms::READ | perms::WRITE | perms::EVENTS;
     let (iid, unit, characteristics) = match kind {
-        AccessoryKind::Light => (16, "43", vec![switched(17, "25", ALL, Format::Bool, Source::On)]),
+        AccessoryKind::Light | AccessoryKind::Group => {
+            (16, "43", vec![switched(17, "25", ALL, Format::Bool, Source::On)])
+        }
         AccessoryKind::Dimmer => {
             let on = switched(17, "25", ALL, Format::Bool, Source::On);
             (16, "43", vec![on, switched(18, "8", ALL, Format::Percent, Source::Brightness)])
         }
+        // A switch that falls back to off.
+        AccessoryKind::Scene => (64, "49", vec![switched(65, "25", ALL, Format::Bool, Source::On)]),
         AccessoryKind::Outlet => {
             let on = switched(33, "25", ALL, Format::Bool, Source::On);
             // Nothing on this bus measures a load: what is on counts as in use.

@@ -20,7 +20,7 @@ fn is_told(fault: &Fault) {
 /// A body is a wish of its kind or a fault with a short message; so is a query.
 pub fn http_json(input: &[u8]) {
     for kind in [AccessoryKind::Light, AccessoryKind::Outlet, AccessoryKind::Dimmer] {
-        match target(input, "lamp", kind) {
+        match target(input, "lamp", (kind, kind == AccessoryKind::Dimmer)) {
             Ok(target) => {
                 assert!(target.on.is_some() || target.level.is_some());
                 assert!(target.level.is_none() || kind == AccessoryKind::Dimmer);

@@ -21,12 +21,12 @@ pub(super) struct AccessoryObject<'a> {
     /// Where it is; may be empty.
     room: &'a str,
     kind: AccessoryKind,
-    /// The serial number of its module.
-    #[schema(value_type = String, pattern = "^[0-9]{10}$")]
-    module: SerialNumber,
-    /// Its output, from 0.
-    #[schema(value_type = u8, maximum = 7)]
-    output: OutputIndex,
+    /// The serial number of its module; null of a group or a scene.
+    #[schema(required, value_type = Option<String>, pattern = "^[0-9]{10}$")]
+    module: Option<SerialNumber>,
+    /// Its output, from 0; null of a group or a scene.
+    #[schema(required, value_type = Option<u8>, maximum = 7)]
+    output: Option<OutputIndex>,
     /// Null: not known.
     #[schema(required)]
     on: Option<bool>,
@@ -49,10 +49,10 @@ impl<'a> AccessoryObject<'a> {
             name: &face.name,
             room: &face.room,
             kind: face.kind,
-            module: face.point.serial,
-            output: face.point.output,
+            module: face.point.map(|point| point.serial),
+            output: face.point.map(|point| point.output),
             on: state.on,
-            brightness: state.brightness.filter(|_| face.kind == AccessoryKind::Dimmer),
+            brightness: state.brightness.filter(|_| face.dims),
             freshness: state.freshness,
             age_ms: state.observed_at.map(|at| now.since(at).as_millis() as u64),
             origin: state.origin,
@@ -151,8 +151,12 @@ mod tests {
             name: "Lampe \"Süd\"".into(),
             room: "Salon".into(),
             kind,
-            point: Point { serial: "0012345004".parse().unwrap(), output: OutputIndex::new(1).unwrap() },
-            module_type: ModuleType::XP33LED,
+            dims: kind == AccessoryKind::Dimmer,
+            point: Some(Point {
+                serial: "0012345004".parse().unwrap(),
+                output: OutputIndex::new(1).unwrap(),
+            }),
+            module_type: Some(ModuleType::XP33LED),
         }
     }
 

@@ -211,7 +211,7 @@ async fn set(
 ) -> Result<Response, Fault> {
     let body = read(&headers, body, site.limits.body_within).await?;
     let card = site.card(&known(id)?)?;
-    let target = translate::target(&body, &card.face.id, card.face.kind)?;
+    let target = translate::target(&body, &card.face.id, (card.face.kind, card.face.dims))?;
     let wish = SetTarget { target, until: Until::Confirmed, client: CLIENT };
     let state = ask(&card.addr, wish, WRITE_WITHIN).await?;
     Ok(good(json::bytes(&AccessoryObject::new(&card.face, &state, now()))))

@@ -85,7 +85,7 @@ pub(super) fn modules<'a>(
         let serial = module["serial"].as_str().unwrap_or_default();
         let accessories: Vec<&str> = faces
             .clone()
-            .filter(|face| face.point.serial.to_string() == serial)
+            .filter(|face| face.point.is_some_and(|point| point.serial.to_string() == serial))
             .map(|face| face.id.as_str())
             .collect();
         module["accessories"] = accessories.into();
@@ -161,8 +161,9 @@ mod tests {
             name: String::new(),
             room: String::new(),
             kind: AccessoryKind::Light,
-            point: point(serial),
-            module_type: ModuleType::XP24,
+            dims: false,
+            point: Some(point(serial)),
+            module_type: Some(ModuleType::XP24),
         };
         let faces = [face("a", "0012345004"), face("b", "0012345005"), face("c", "0012345004")];
         let poller =

@@ -68,8 +68,8 @@ fn quoted(text: &str) -> String {
     short
 }
 
-/// The body of a `PUT` as a wish for an accessory of this kind.
-pub(super) fn target(body: &[u8], id: &str, kind: AccessoryKind) -> Result<Target, Fault> {
+/// The body of a `PUT` as a wish for an accessory of this kind that has a brightness or has none.
+pub(super) fn target(body: &[u8], id: &str, (kind, dims): (AccessoryKind, bool)) -> Result<Target, Fault> {
     let Fields(fields) = serde_json::from_slice(body).map_err(|error| not_an_object(body, &error))?;
     let mut target = Target::default();
     for (at, (field, value)) in fields.iter().enumerate() {
@@ -78,7 +78,7 @@ pub(super) fn target(body: &[u8], id: &str, kind: AccessoryKind) -> Result<Targe
         }
         match field.as_str() {
             "on" => target.on = Some(on(value)?),
-            "brightness" if kind != AccessoryKind::Dimmer => {
+            "brightness" if !dims => {
                 return Err(Fault::bad_request(format!(
                     "`brightness`: the accessory `{id}` is of kind {kind}; only a dimmer has a brightness"
                 )));
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     fn put(body: &str) -> Result<Target, String> {
-        target(body.as_bytes(), "lamp", AccessoryKind::Dimmer).map_err(|fault| {
+        target(body.as_bytes(), "lamp", (AccessoryKind::Dimmer, true)).map_err(|fault| {
             assert_eq!((fault.status, fault.code), (StatusCode::BAD_REQUEST, "bad_request"));
             fault.message
         })
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(put(r#" {"on" : false , "brightness" : 40} "#), Ok(wish(Some(false), Some(40))));
         assert_eq!(put(r#"{"brightness":0}"#), Ok(wish(None, Some(0))));
         assert_eq!(put(r#"{"brightness":100.0}"#), Ok(wish(None, Some(100))));
-        let outlet = target(br#"{"on":true}"#, "plug", AccessoryKind::Outlet);
+        let outlet = target(br#"{"on":true}"#, "plug", (AccessoryKind::Outlet, false));
         assert_eq!(outlet, Ok(wish(Some(true), None)));
     }
 
@@ -263,7 +263,7 @@ mod tests {
             let message = put(body).unwrap_err();
             assert!(message.contains(words), "{body} gave: {message}");
         }
-        let invalid = target(&[b'"', 0xff, b'"'], "lamp", AccessoryKind::Dimmer).unwrap_err();
+        let invalid = target(&[b'"', 0xff, b'"'], "lamp", (AccessoryKind::Dimmer, true)).unwrap_err();
         assert!(invalid.message.contains("not JSON"), "{}", invalid.message);
         let deep = put(&"[".repeat(60_000)).unwrap_err();
         assert!(deep.contains("not JSON"), "{deep}");
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn brightness_of_a_lamp_that_does_not_dim_is_refused_by_name() {
-        let fault = target(br#"{"brightness":40}"#, "plug", AccessoryKind::Outlet).unwrap_err();
+        let fault = target(br#"{"brightness":40}"#, "plug", (AccessoryKind::Outlet, false)).unwrap_err();
         assert_eq!(
             fault.message,
             "`brightness`: the accessory `plug` is of kind outlet; only a dimmer has a brightness"

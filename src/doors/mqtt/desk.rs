@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::House;
 use super::board::{Board, Message};
 use super::claims::Claims;
 use super::ledger::Ledger;
@@ -16,11 +15,12 @@ use super::modules::Modules;
 use super::payload;
 use super::requests::Request;
 use super::topics::{Route, Topics};
+use super::{House, ModuleFace};
 use crate::actors::events::AccessoryId;
-use crate::conbus::{Edge, EventSource, Point};
+use crate::conbus::{Edge, EventSource};
 use crate::doors::AccessoryFace;
-use crate::policy::Moment;
 use crate::policy::switch::{AccessoryState, Target};
+use crate::policy::{AccessoryKind, Moment};
 
 /// How long the retained words of other daemons are waited for after subscribing.
 const LOOK_ROUND: Duration = Duration::from_millis(500);
@@ -160,8 +160,15 @@ impl Desk {
         self.phase == Phase::Open
     }
 
-    /// The accessories as they are now.
-    pub(super) fn rehouse(&mut self, lamps: Vec<AccessoryFace>, now: Moment) -> Vec<Effect> {
+    /// The modules and accessories as they are now.
+    pub(super) fn rehouse(
+        &mut self,
+        modules: Vec<ModuleFace>,
+        lamps: Vec<AccessoryFace>,
+        now: Moment,
+    ) -> Vec<Effect> {
+        self.modules.keep(|serial| modules.iter().any(|module| module.serial == serial));
+        self.house.modules = modules;
         self.house.lamps = lamps;
         let lamps = &self.house.lamps;
         self.shown.retain(|place, _| lamps.iter().any(|lamp| lamp.place == *place));
@@ -222,14 +229,19 @@ impl Desk {
                 vec![Effect::Refused(format!("a retained command is not obeyed topic={}", heard.topic))]
             }
             // What a retained command is cleared with.
-            Some(Route::Set(..)) if heard.payload.is_empty() => Vec::new(),
+            Some(Route::Set(..) | Route::Call(_)) if heard.payload.is_empty() => Vec::new(),
             // Before the door is open come the words that the broker kept while we were away.
-            Some(Route::Set(..) | Route::Request(_)) if !self.is_open() => {
+            Some(Route::Set(..) | Route::Call(_) | Route::Request(_)) if !self.is_open() => {
                 self.counters.ignored += 1;
                 Vec::new()
             }
             Some(Route::Set(gateway, point)) => {
-                vec![self.command(gateway, point, heard)].into_iter().flatten().collect()
+                let lamp = self.house.lamp_at(gateway, point).cloned();
+                self.command(lamp.as_ref(), heard).into_iter().collect()
+            }
+            Some(Route::Call(id)) => {
+                let lamp = self.house.ensemble(id).cloned();
+                self.command(lamp.as_ref(), heard).into_iter().collect()
             }
             Some(Route::Request(verb)) => self.requested(verb, heard.payload, now).into_iter().collect(),
             None => Vec::new(),
@@ -253,13 +265,13 @@ impl Desk {
         Vec::new()
     }
 
-    fn command(&mut self, gateway: &str, point: Point, heard: Incoming<'_>) -> Option<Effect> {
+    fn command(&mut self, lamp: Option<&AccessoryFace>, heard: Incoming<'_>) -> Option<Effect> {
         self.counters.commands += 1;
-        let Some(lamp) = self.house.lamp_at(gateway, point) else {
+        let Some(lamp) = lamp else {
             return Some(self.refuse(format!("there is no such accessory topic={}", heard.topic)));
         };
         let place = lamp.place;
-        let target = match payload::command(lamp.kind, heard.payload) {
+        let target = match payload::command(lamp.dims, heard.payload) {
             Ok(target) => target,
             Err(why) => return Some(self.refuse(format!("{why} topic={}", heard.topic))),
         };
@@ -324,7 +336,7 @@ impl Desk {
         }
         let mut asked = Vec::new();
         let mut serials: Vec<_> =
-            self.house.lamps.iter().map(|lamp| (lamp.point.serial, lamp.place)).collect();
+            self.house.lamps.iter().filter_map(|lamp| Some((lamp.point?.serial, lamp.place))).collect();
         serials.sort_unstable_by_key(|(serial, _)| *serial);
         serials.dedup_by_key(|(serial, _)| *serial);
         for (serial, place) in serials {
@@ -373,7 +385,12 @@ impl Desk {
 
     /// The topic of what this lamp does.
     pub(super) fn output_topic(&self, lamp: &AccessoryFace) -> Option<String> {
-        Some(self.topics.output(self.house.gateway_of(lamp.point.serial)?, lamp.point))
+        let Some(point) = lamp.point else {
+            // A scene has no state.
+            let is_group = lamp.kind == AccessoryKind::Group;
+            return is_group.then(|| self.topics.ensemble(&lamp.id));
+        };
+        Some(self.topics.output(self.house.gateway_of(point.serial)?, point))
     }
 
     /// A picture for people.

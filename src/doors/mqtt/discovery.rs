@@ -27,8 +27,8 @@ pub(super) struct Describe<'a> {
 pub(super) struct Device {
     /// By which Home Assistant knows it.
     pub(super) id: String,
-    /// Behind which gateway it is.
-    pub(super) gateway: String,
+    /// Behind which gateway it is; none of what is this daemon's.
+    pub(super) gateway: Option<String>,
     /// Its description.
     pub(super) config: Value,
 }
@@ -36,6 +36,19 @@ pub(super) struct Device {
 /// By which Home Assistant knows the device of a gateway.
 fn gateway_device(gateway: &str) -> String {
     format!("conbus_gw_{gateway}")
+}
+
+/// A JSON light, with a brightness or without.
+fn light(dims: bool) -> Value {
+    let mut light = json!({"schema": "json", "transition": false, "flash": false});
+    if dims {
+        light["supported_color_modes"] = json!(["brightness"]);
+        light["brightness"] = true.into();
+        light["brightness_scale"] = 100.into();
+    } else {
+        light["supported_color_modes"] = json!(["onoff"]);
+    }
+    light
 }
 
 impl Describe<'_> {
@@ -87,7 +100,7 @@ impl Describe<'_> {
                 "reload": button("reload", "Reload configuration"),
             },
         });
-        Device { id, gateway: gateway.to_owned(), config }
+        Device { id, gateway: Some(gateway.to_owned()), config }
     }
 
     /// The device of a module, with an entity for each of its outputs and buttons; none for one that has nothing to show.
@@ -105,8 +118,7 @@ impl Describe<'_> {
         let id = format!("conbus_{serial}");
         let mut components = Map::new();
         for lamp in lamps {
-            let (name, entity) = self.lamp(gateway, &id, lamp);
-            components.insert(name, entity);
+            components.extend(self.lamp(gateway, &id, lamp));
         }
         let has_buttons = matches!(module.module_type.category(), Category::Panel | Category::Link);
         for input in 0..if has_buttons { module.module_type.inputs() } else { 0 } {
@@ -146,11 +158,54 @@ impl Describe<'_> {
             "qos": QOS,
             "components": components,
         });
-        Some(Device { id, gateway: gateway.to_owned(), config })
+        Some(Device { id, gateway: Some(gateway.to_owned()), config })
     }
 
-    fn lamp(&self, gateway: &str, device: &str, lamp: &AccessoryFace) -> (String, Value) {
-        let output = lamp.point.output.get();
+    /// The device of this daemon's groups and scenes, if it has any.
+    pub(super) fn ensembles(&self, all: &[&AccessoryFace]) -> Option<Device> {
+        let id = format!("conbus_ensembles_{}", self.topics.instance);
+        if all.is_empty() {
+            return None;
+        }
+        let components: Map<String, Value> = all.iter().map(|one| self.ensemble(&id, one)).collect();
+        let config = json!({
+            "device": {"identifiers": [id], "name": "Conbus groups and scenes", "manufacturer": "Conson", "model": "Groups"},
+            "origin": self.origin(),
+            "availability": [{"topic": self.topics.state()}],
+            "availability_mode": "all",
+            "qos": QOS,
+            "components": components,
+        });
+        Some(Device { id, gateway: None, config })
+    }
+
+    /// What is remembered of it is its configured id.
+    fn ensemble(&self, device: &str, face: &AccessoryFace) -> (String, Value) {
+        let platform = if face.kind == AccessoryKind::Scene { "scene" } else { "light" };
+        let slug = face.id.to_lowercase().replace('-', "_");
+        let mut entity = json!({
+            "platform": platform,
+            "name": face.name,
+            "unique_id": format!("{device}_{}", face.id),
+            "default_entity_id": format!("{platform}.{slug}"),
+            "command_topic": self.topics.call(&face.id),
+        });
+        let more = if face.kind == AccessoryKind::Scene {
+            json!({"payload_on": "ON"})
+        } else {
+            let mut more = light(face.dims);
+            more["state_topic"] = self.topics.ensemble(&face.id).into();
+            more
+        };
+        if let (Some(entity), Value::Object(more)) = (entity.as_object_mut(), more) {
+            entity.extend(more);
+        }
+        (format!("{platform}_{}", face.id), entity)
+    }
+
+    fn lamp(&self, gateway: &str, device: &str, lamp: &AccessoryFace) -> Option<(String, Value)> {
+        let point = lamp.point?;
+        let output = point.output.get();
         let platform = if lamp.kind == AccessoryKind::Outlet { "switch" } else { "light" };
         let slug = lamp.id.to_lowercase().replace('-', "_");
         let mut entity = json!({
@@ -158,8 +213,8 @@ impl Describe<'_> {
             "name": lamp.name,
             "unique_id": format!("{device}_o{output}"),
             "default_entity_id": format!("{platform}.{slug}"),
-            "state_topic": self.topics.output(gateway, lamp.point),
-            "command_topic": self.topics.set(gateway, lamp.point),
+            "state_topic": self.topics.output(gateway, point),
+            "command_topic": self.topics.set(gateway, point),
         });
         let more = match lamp.kind {
             AccessoryKind::Outlet => json!({
@@ -168,26 +223,13 @@ impl Describe<'_> {
                 "payload_on": "ON",
                 "payload_off": "OFF",
             }),
-            AccessoryKind::Light => json!({
-                "schema": "json",
-                "supported_color_modes": ["onoff"],
-                "transition": false,
-                "flash": false,
-            }),
-            AccessoryKind::Dimmer => json!({
-                "schema": "json",
-                "supported_color_modes": ["brightness"],
-                "brightness": true,
-                "brightness_scale": 100,
-                "transition": false,
-                "flash": false,
-            }),
+            _ => light(lamp.dims),
         };
         if let (Some(entity), Value::Object(more)) = (entity.as_object_mut(), more) {
             entity.extend(more);
         }
         // Another kind is another component: Home Assistant removes the entity of the old platform by its name.
-        (format!("{platform}_{output}"), entity)
+        Some((format!("{platform}_{output}"), entity))
     }
 
     fn button(&self, gateway: &str, module: &ModuleFace, input: u8) -> Value {
@@ -251,4 +293,54 @@ impl Describe<'_> {
 fn one_room<'a>(lamps: &[&'a AccessoryFace]) -> Option<&'a str> {
     let room = lamps.first().map(|lamp| lamp.room.as_str()).filter(|room| !room.is_empty())?;
     lamps.iter().all(|lamp| lamp.room == room).then_some(room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conbus::ModuleType;
+
+    /// A panel behind the gateway `home`, described with these facts.
+    fn panel(facts: &Facts) -> Value {
+        let topics =
+            Topics { base: "conbus".into(), prefix: "homeassistant".into(), instance: "attic".into() };
+        let describe = Describe { topics: &topics, version: "1.0" };
+        let module = ModuleFace {
+            serial: "0012345001".parse().unwrap(),
+            module_type: "XP20".parse::<ModuleType>().unwrap(),
+            link: 1,
+            gateway: 0,
+        };
+        describe.module("home", &module, &[], facts).unwrap().config
+    }
+
+    #[test]
+    fn a_module_with_a_thermometer_has_a_temperature() {
+        let facts = Facts { temperature: Some(-5), ..Facts::default() };
+        assert_eq!(
+            panel(&facts)["components"]["temperature"],
+            json!({
+                "platform": "sensor",
+                "name": "Temperature",
+                "unique_id": "conbus_0012345001_temperature",
+                "device_class": "temperature",
+                "state_class": "measurement",
+                "unit_of_measurement": "°C",
+                "entity_category": "diagnostic",
+                "state_topic": "conbus/home/0012345001/telemetry",
+                "value_template": "{{ value_json.temperature }}",
+            })
+        );
+        // What the template looks for is what is published.
+        let told: Value = serde_json::from_str(&facts.telemetry()).unwrap();
+        assert_eq!(told["temperature"], json!(-0.5));
+    }
+
+    #[test]
+    fn a_module_without_a_thermometer_has_none() {
+        let config = panel(&Facts::default());
+        assert!(config["components"]["error_code"].is_object());
+        assert_eq!(config["components"].get("temperature"), None);
+        assert!(!Facts::default().telemetry().contains("temperature"));
+    }
 }

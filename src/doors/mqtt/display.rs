@@ -75,7 +75,7 @@ impl Desk {
             wanted.insert(topics.gateway(gateway), Some(gateway.clone()));
         }
         for device in self.devices() {
-            wanted.insert(topics.description(&device.id), Some(device.gateway));
+            wanted.insert(topics.description(&device.id), device.gateway);
         }
         for module in house.modules.iter().filter(|module| !module.module_type.is_bridge()) {
             let Some(gateway) = house.gateways.get(module.gateway) else { continue };
@@ -83,8 +83,9 @@ impl Desk {
             wanted.insert(topics.telemetry(gateway, module.serial), Some(gateway.clone()));
         }
         for lamp in &house.lamps {
-            if let Some(gateway) = house.gateway_of(lamp.point.serial) {
-                wanted.insert(topics.output(gateway, lamp.point), Some(gateway.to_owned()));
+            let gateway = lamp.point.and_then(|point| house.gateway_of(point.serial));
+            if let Some(topic) = self.output_topic(lamp) {
+                wanted.insert(topic, gateway.map(str::to_owned));
             }
         }
         wanted
@@ -99,12 +100,12 @@ impl Desk {
             describe.gateway(gateway, bridge)
         });
         let modules = house.modules.iter().filter_map(|module| {
-            let lamps: Vec<_> =
-                house.lamps.iter().filter(|lamp| lamp.point.serial == module.serial).collect();
+            let lamps: Vec<_> = house.lamps.iter().filter(|lamp| lamp.is_on(module.serial)).collect();
             let facts = self.modules.of(module.serial);
             describe.module(house.gateways.get(module.gateway)?, module, &lamps, &facts)
         });
-        gateways.chain(modules).collect()
+        let ensembles: Vec<_> = house.lamps.iter().filter(|lamp| lamp.point.is_none()).collect();
+        gateways.chain(modules).chain(describe.ensembles(&ensembles)).collect()
     }
 
     fn describe(&mut self, device: Device) {
@@ -208,7 +209,7 @@ impl Desk {
             return;
         }
         let Some(topic) = self.output_topic(lamp) else { return };
-        let text = payload::state(lamp.kind, state);
+        let text = payload::state(lamp.dims, state);
         self.board.pin(Rank::State, topic, text);
     }
 }

@@ -1,6 +1,6 @@
 //! The actor that hears facts for this door and puts them on the desk.
 //!
-//! Hears: [`AccessoryChanged`], [`LinkChanged`], [`ButtonPressed`]. Asks nobody.
+//! Hears: [`AccessoryChanged`], [`LinkChanged`], [`ButtonPressed`]; shows itself to [`Observe`] and [`Measure`]. Asks nobody.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,8 +9,9 @@ use actix::{Actor, Context, Handler};
 use tokio::sync::Notify;
 
 use super::desk::Desk;
-use crate::actors::events::{AccessoryChanged, ButtonPressed, LinkChanged, LinkState, Observe};
+use crate::actors::events::{AccessoryChanged, ButtonPressed, LinkChanged, LinkState, Measure, Observe};
 use crate::policy::BusError;
+use crate::policy::figures::{Sheet, names};
 
 /// Every accessory of a large site may change in one turn of the bus; what finds no room is told again.
 const MAILBOX: usize = 1024;
@@ -62,5 +63,19 @@ impl Handler<Observe> for Hub {
 
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
         Ok(self.desk.borrow().picture())
+    }
+}
+
+impl Handler<Measure> for Hub {
+    type Result = Result<Sheet, BusError>;
+
+    fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
+        let desk = self.desk.borrow();
+        let mut sheet = Sheet::default();
+        sheet.flag(&names::MQTT_CONNECTED, &[], desk.is_open());
+        sheet.count(&names::MQTT_MESSAGES, &["in"], desk.counters.commands);
+        sheet.count(&names::MQTT_MESSAGES, &["out"], desk.board.published);
+        sheet.count(&names::MQTT_DROPPED, &[], desk.board.dropped);
+        Ok(sheet)
     }
 }

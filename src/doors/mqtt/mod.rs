@@ -38,7 +38,7 @@ use crate::doors::AccessoryFace;
 
 pub use fleet::{Fleet, FleetError, fleet};
 pub use hub::Hub;
-pub use server::{Door, LookAtModules, Reload};
+pub use server::{Door, Inside, LookAtModules, Reload};
 
 /// What the door is built from.
 #[derive(Clone, Debug)]
@@ -139,9 +139,14 @@ impl House {
         self.gateways.get(module.gateway).map(String::as_str)
     }
 
+    /// The group or scene with this id.
+    fn ensemble(&self, id: &str) -> Option<&AccessoryFace> {
+        self.lamps.iter().find(|lamp| lamp.point.is_none() && lamp.id == id)
+    }
+
     /// The accessory on this output, if it is behind this gateway.
     fn lamp_at(&self, gateway: &str, point: Point) -> Option<&AccessoryFace> {
-        let lamp = self.lamps.iter().find(|lamp| lamp.point == point)?;
+        let lamp = self.lamps.iter().find(|lamp| lamp.point == Some(point))?;
         (self.gateway_of(point.serial) == Some(gateway)).then_some(lamp)
     }
 }

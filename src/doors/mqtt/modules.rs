@@ -109,6 +109,11 @@ impl Modules {
         news
     }
 
+    /// Forgets those that this says no to.
+    pub(super) fn keep(&mut self, is_kept: impl Fn(SerialNumber) -> bool) {
+        self.0.retain(|serial, _| is_kept(*serial));
+    }
+
     /// What is known of this one.
     pub(super) fn of(&self, serial: SerialNumber) -> Facts {
         self.0.get(&serial).map(|known| known.facts.clone()).unwrap_or_default()

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use crate::conbus::Percent;
-use crate::policy::AccessoryKind;
 use crate::policy::switch::{AccessoryState, Target};
 
 /// The longest command that is looked at.
@@ -12,20 +11,20 @@ pub(super) const COMMAND_BYTES_MAX: usize = 4096;
 /// What an output does, as Home Assistant's JSON light and our switch read it.
 ///
 /// A state that is not known is `null`. The level of a lamp that is off is left out: 0 would be no level to them.
-pub(super) fn state(kind: AccessoryKind, state: &AccessoryState) -> String {
+pub(super) fn state(dims: bool, state: &AccessoryState) -> String {
     let mut fields = Map::new();
     let word = state.on.map_or(Value::Null, |on| if on { "ON".into() } else { "OFF".into() });
     fields.insert("state".into(), word);
     let level = state.brightness.filter(|level| *level != Percent::OFF && state.on == Some(true));
-    if let (AccessoryKind::Dimmer, Some(level)) = (kind, level) {
+    if let (true, Some(level)) = (dims, level) {
         fields.insert("brightness".into(), level.get().into());
     }
     Value::Object(fields).to_string()
 }
 
-/// What a command wants of an accessory of this kind: `ON`, `OFF`, or an object with `state` and, of a dimmer,
+/// What a command wants of an accessory that dims or does not: `ON`, `OFF`, or an object with `state` and, of a dimmer,
 /// `brightness` from 0 to 100. The error says what is wrong and what would be right.
-pub(super) fn command(kind: AccessoryKind, payload: &[u8]) -> Result<Target, String> {
+pub(super) fn command(dims: bool, payload: &[u8]) -> Result<Target, String> {
     if payload.len() > COMMAND_BYTES_MAX {
         return Err(format!("{} bytes, at most {COMMAND_BYTES_MAX} are read", payload.len()));
     }
@@ -43,7 +42,7 @@ pub(super) fn command(kind: AccessoryKind, payload: &[u8]) -> Result<Target, Str
             ("state", Value::String(word)) if word == "ON" => target.on = Some(true),
             ("state", Value::String(word)) if word == "OFF" => target.on = Some(false),
             ("state", _) => return Err("`state` must be \"ON\" or \"OFF\"".into()),
-            ("brightness", _) if kind != AccessoryKind::Dimmer => {
+            ("brightness", _) if !dims => {
                 return Err("`brightness`: only a dimmer has one".into());
             }
             ("brightness", value) => target.level = Some(level(value)?),
@@ -90,22 +89,21 @@ mod tests {
 
     #[test]
     fn states_are_what_home_assistant_reads() {
-        use AccessoryKind::{Dimmer, Light, Outlet};
-        assert_eq!(state(Dimmer, &shown(Some(true), Some(40))), r#"{"brightness":40,"state":"ON"}"#);
-        assert_eq!(state(Dimmer, &shown(Some(true), None)), r#"{"state":"ON"}"#);
-        assert_eq!(state(Dimmer, &shown(Some(false), Some(0))), r#"{"state":"OFF"}"#);
-        assert_eq!(state(Outlet, &shown(Some(false), None)), r#"{"state":"OFF"}"#);
-        assert_eq!(state(Light, &shown(None, None)), r#"{"state":null}"#);
+        assert_eq!(state(true, &shown(Some(true), Some(40))), r#"{"brightness":40,"state":"ON"}"#);
+        assert_eq!(state(true, &shown(Some(true), None)), r#"{"state":"ON"}"#);
+        assert_eq!(state(true, &shown(Some(false), Some(0))), r#"{"state":"OFF"}"#);
+        assert_eq!(state(false, &shown(Some(false), None)), r#"{"state":"OFF"}"#);
+        assert_eq!(state(false, &shown(None, None)), r#"{"state":null}"#);
     }
 
     #[test]
     fn commands_become_wishes() {
-        let dimmer = |payload: &str| command(AccessoryKind::Dimmer, payload.as_bytes());
+        let dimmer = |payload: &str| command(true, payload.as_bytes());
         assert_eq!(dimmer("ON"), Ok(wish(Some(true), None)));
         assert_eq!(dimmer(r#"{"state":"OFF"}"#), Ok(wish(Some(false), None)));
         assert_eq!(dimmer(r#"{"state":"ON","brightness":55}"#), Ok(wish(Some(true), Some(55))));
         assert_eq!(dimmer(r#"{"brightness":0.0}"#), Ok(wish(None, Some(0))));
-        assert_eq!(command(AccessoryKind::Outlet, b"OFF"), Ok(wish(Some(false), None)));
+        assert_eq!(command(false, b"OFF"), Ok(wish(Some(false), None)));
     }
 
     #[test]
@@ -124,13 +122,13 @@ mod tests {
             (r#"{"brightness":"40"}"#, "0 to 100"),
             (r#"{"state":"ON","colour":"red"}"#, "unknown field \"colour\""),
         ] {
-            let why = command(AccessoryKind::Dimmer, payload.as_bytes()).unwrap_err();
+            let why = command(true, payload.as_bytes()).unwrap_err();
             assert!(why.contains(words), "{payload}: {why}");
         }
-        assert!(command(AccessoryKind::Light, br#"{"brightness":4}"#).unwrap_err().contains("only a dimmer"));
-        assert!(command(AccessoryKind::Light, &[b' '; 4097]).unwrap_err().contains("4097 bytes"));
-        assert!(command(AccessoryKind::Light, &[0xff, 0xfe]).is_err());
-        assert!(command(AccessoryKind::Light, "[".repeat(4000).as_bytes()).is_err());
+        assert!(command(false, br#"{"brightness":4}"#).unwrap_err().contains("only a dimmer"));
+        assert!(command(false, &[b' '; 4097]).unwrap_err().contains("4097 bytes"));
+        assert!(command(false, &[0xff, 0xfe]).is_err());
+        assert!(command(false, "[".repeat(4000).as_bytes()).is_err());
     }
 
     #[test]

@@ -84,9 +84,11 @@ impl Desk {
         let named = |key: &str| body.get(key).and_then(Value::as_str);
         let lamp = match (named("accessory"), named("module")) {
             (Some(id), _) => self.house.lamps.iter().find(|lamp| lamp.id == id),
-            (None, Some(serial)) => {
-                self.house.lamps.iter().find(|lamp| lamp.point.serial.to_string() == serial)
-            }
+            (None, Some(serial)) => self
+                .house
+                .lamps
+                .iter()
+                .find(|lamp| lamp.point.is_some_and(|point| point.serial.to_string() == serial)),
             (None, None) => return Err("say which: {\"accessory\":\"…\"} or {\"module\":\"…\"}".into()),
         };
         lamp.map(|lamp| lamp.place).ok_or_else(|| "there is no such accessory".into())

@@ -17,7 +17,7 @@ use super::ledger::Ledger;
 use super::link::{BrokerDial, Dial, Heard, LinkError, Session, Will};
 use super::requests::{Request, Verb};
 use super::topics::Topics;
-use super::{House, MqttPlan, OpenError};
+use super::{House, ModuleFace, MqttPlan, OpenError};
 use crate::actors::accessory::AccessoryAddr;
 use crate::actors::events::{AccessoryId, GetState, Identify, SetTarget};
 use crate::actors::{ask, now};
@@ -54,6 +54,18 @@ pub type LookAtModules = Box<dyn Fn() -> LocalBoxFuture<'static, Option<Value>>>
 /// Reads the configuration again, as a hang-up signal does; tells what came of it.
 pub type Reload = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Value, String>>>;
 
+/// What the door sees of the house behind it.
+pub struct Inside {
+    /// The accessories.
+    pub roll: Roll,
+    /// The modules as they are when the roll tells of its accessories.
+    pub modules: Box<dyn Fn() -> Vec<ModuleFace>>,
+    /// What is known of them.
+    pub look: LookAtModules,
+    /// Reads the configuration again.
+    pub reload: Reload,
+}
+
 /// The MQTT door, before and after it is open.
 pub struct Door {
     desk: Rc<RefCell<Desk>>,
@@ -88,7 +100,8 @@ impl Door {
     }
 
     /// Dials the broker, and goes on doing so.
-    pub fn serve(&mut self, roll: Roll, modules: LookAtModules, reload: Reload) {
+    pub fn serve(&mut self, inside: Inside) {
+        let Inside { roll, modules, look, reload } = inside;
         let topics = self.desk.borrow().topics.clone();
         let dial = BrokerDial {
             plan: self.plan.broker.clone(),
@@ -99,13 +112,14 @@ impl Door {
             desk: self.desk.clone(),
             news: self.news.clone(),
             roll: roll.clone(),
+            modules,
             vault: FileVault::new(self.plan.store.clone()),
             reload: Rc::new(reload),
             broker: format!("{}:{}", self.plan.broker.host, self.plan.broker.port),
             stop: self.stop.subscribe(),
             grumble: Grumble::default(),
         };
-        let upkeep = upkeep(self.desk.clone(), self.news.clone(), roll, modules);
+        let upkeep = upkeep(self.desk.clone(), self.news.clone(), roll, look);
         self.tasks = vec![
             tokio::task::spawn_local(attendant.attend(Box::new(dial))),
             tokio::task::spawn_local(upkeep),
@@ -183,6 +197,7 @@ struct Attendant {
     desk: Rc<RefCell<Desk>>,
     news: Rc<Notify>,
     roll: Roll,
+    modules: Box<dyn Fn() -> Vec<ModuleFace>>,
     vault: FileVault,
     reload: Rc<Reload>,
     broker: String,
@@ -317,7 +332,7 @@ impl Attendant {
 
     fn rehoused(&mut self) -> Vec<Effect> {
         let lamps = self.roll.borrow_and_update().faces().cloned().collect();
-        self.desk.borrow_mut().rehouse(lamps, now())
+        self.desk.borrow_mut().rehouse((self.modules)(), lamps, now())
     }
 
     fn address(&self, place: AccessoryId) -> Option<AccessoryAddr> {

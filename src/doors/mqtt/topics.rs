@@ -30,6 +30,8 @@ pub(super) enum Route<'a> {
     Claim(&'a str),
     /// A daemon comes or goes.
     Presence(&'a str),
+    /// A command for the group or scene with this id.
+    Call(&'a str),
     /// A command for an output behind this gateway.
     Set(&'a str, Point),
 }
@@ -89,6 +91,16 @@ impl Topics {
         self.output(gateway, point) + "/set"
     }
 
+    /// What a group shows: it is this daemon's, whatever its members are behind.
+    pub(super) fn ensemble(&self, id: &str) -> String {
+        self.bridge(&format!("ensemble/{id}"))
+    }
+
+    /// What a group or scene is to do.
+    pub(super) fn call(&self, id: &str) -> String {
+        self.ensemble(id) + "/set"
+    }
+
     /// What a button does.
     pub(super) fn input(&self, gateway: &str, serial: SerialNumber, input: u8) -> String {
         format!("{}/{gateway}/{serial}/input/{input}", self.base)
@@ -106,6 +118,7 @@ impl Topics {
             format!("{base}/{BRIDGE}/+/info"),
             format!("{base}/{BRIDGE}/+/state"),
             self.request("+"),
+            self.call("+"),
             format!("{}/status", self.prefix),
         ];
         filters.extend(gateways.iter().map(|gateway| format!("{base}/{gateway}/+/output/+/set")));
@@ -123,6 +136,9 @@ impl Topics {
             [BRIDGE, instance, "info"] => Some(Route::Claim(instance)),
             [BRIDGE, instance, "state"] => Some(Route::Presence(instance)),
             [BRIDGE, instance, "request", verb] if instance == self.instance => Some(Route::Request(verb)),
+            [BRIDGE, instance, "ensemble", id, "set"] => {
+                (instance == self.instance).then_some(Route::Call(id))
+            }
             [gateway, serial, "output", output, "set"] => {
                 let output = output.parse().ok().and_then(OutputIndex::new)?;
                 Some(Route::Set(gateway, Point { serial: serial.parse().ok()?, output }))
@@ -149,6 +165,7 @@ mod tests {
         let topics = topics();
         assert_eq!(topics.set("ground", point()), "home/conbus/ground/0012345004/output/2/set");
         assert_eq!(topics.read(&topics.set("ground", point())), Some(Route::Set("ground", point())));
+        assert_eq!(topics.read(&topics.call("salon")), Some(Route::Call("salon")));
         assert_eq!(topics.read(&topics.request("refresh")), Some(Route::Request("refresh")));
         assert_eq!(topics.read("home/conbus/bridge/cellar/info"), Some(Route::Claim("cellar")));
         assert_eq!(topics.read(&topics.state()), Some(Route::Presence("attic")));

@@ -76,6 +76,12 @@ families! {
     HOMEKIT_PAIRINGS: Gauge "conbusd_homekit_pairings" [] "Controllers that are paired";
     HOMEKIT_SESSIONS: Gauge "conbusd_homekit_sessions" [] "Connections of controllers";
 
+    MQTT_CONNECTED: Gauge "conbusd_mqtt_connected" [] "Whether the MQTT door is open at its broker";
+    MQTT_MESSAGES: Counter "conbusd_mqtt_messages_total" ["direction"]
+        "Commands that came from the broker (in), messages given to it (out)";
+    MQTT_DROPPED: Counter "conbusd_mqtt_messages_dropped_total"
+        [] "Events and answers that found no room on the way to the broker, or no broker";
+
     MUX_CLIENTS: Gauge "conbusd_proxy_clients" ["gateway"] "Clients of the shared port";
     MUX_TELEGRAMS: Counter "conbusd_proxy_telegrams_total" ["gateway", "fate"] "Telegrams of shared-port clients, by what became of them";
     MUX_DENIED: Counter "conbusd_proxy_clients_denied_total" ["gateway", "reason"] "Shared-port clients not let in or cut off";

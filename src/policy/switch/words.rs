@@ -46,7 +46,12 @@ pub struct AccessoryState {
 }
 
 impl AccessoryState {
-    pub(super) fn shown(&self) -> (Option<bool>, Option<Percent>, Freshness) {
+    /// Nothing is known.
+    pub const UNKNOWN: Self =
+        Self { on: None, brightness: None, freshness: Freshness::Unknown, observed_at: None, origin: None };
+
+    /// What people see of it.
+    pub fn shown(&self) -> (Option<bool>, Option<Percent>, Freshness) {
         (self.on, self.brightness, self.freshness)
     }
 }

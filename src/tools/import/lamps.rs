@@ -285,7 +285,7 @@ fn name_of(row: &AccessoryRow) -> String {
 }
 
 /// A name as the config allows it: one line, not too long.
-pub(super) fn line(text: &str) -> String {
+pub(in crate::tools) fn line(text: &str) -> String {
     let flat: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     flat.trim().chars().take(CHARS_MAX).collect::<String>().trim_end().to_owned()
 }
@@ -354,7 +354,7 @@ impl Ids {
 }
 
 /// Letters, digits, `_` and `-`; accents of western Europe are taken off, other letters become `_`.
-fn slug(text: &str) -> String {
+pub(in crate::tools) fn slug(text: &str) -> String {
     let mut slug = String::new();
     for letter in text.trim().chars() {
         let plain = match letter {

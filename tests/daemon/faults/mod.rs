@@ -18,7 +18,7 @@
 //! | 18 | process stopped and continued | `bus` |
 //! | 22 | slow HTTP and HomeKit clients | `clients`; with shorter times `tests/http/hostile.rs`, `tests/http/events.rs` |
 //! | 24 | replayed or tampered record | in memory: `doors/homekit/tests/wire.rs`; fuzz target `record` |
-//! | 25, 26 | broker | with the MQTT door |
+//! | 25, 26 | broker gone or still; retained commands | `tests/mqtt/lost.rs`, `tests/mqtt/spoken.rs` |
 //! | 27, 28, 29 | full disk, `kill -9`, torn state | `survival`, `tests/homekit.rs`, `tests/house/restarts.rs` |
 //! | 30 | reload of a bad file | `reload` |
 //! | 32 | slowloris, oversized, too many sockets | `clients`; with shorter times `tests/http/hostile.rs` |

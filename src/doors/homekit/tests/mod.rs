@@ -46,8 +46,9 @@ fn face(place: u8, kind: AccessoryKind) -> AccessoryFace {
         name: format!("Lamp {place}"),
         room: String::new(),
         kind,
-        point: Point { serial: "0012345004".parse().unwrap(), output },
-        module_type: ModuleType::XP24,
+        dims: kind == AccessoryKind::Dimmer,
+        point: Some(Point { serial: "0012345004".parse().unwrap(), output }),
+        module_type: Some(ModuleType::XP24),
     }
 }
 

@@ -189,3 +189,47 @@ fn a_new_list_of_accessories_raises_the_config_number_and_disturbs_no_session() 
         assert_eq!(gone["characteristics"][1]["value"], json!(false));
     });
 }
+
+#[test]
+fn a_group_is_a_lamp_and_a_scene_a_switch_that_falls_back() {
+    in_virtual_time(async {
+        let bridge = Bridge::new();
+        let mut phone = bridge.paired().await;
+        let ensemble = |place, id: &str, kind, dims| AccessoryFace {
+            place: AccessoryId(place),
+            id: id.into(),
+            dims,
+            point: None,
+            module_type: None,
+            ..face(0, kind)
+        };
+        let faces = vec![
+            ensemble(7, "salon", AccessoryKind::Group, true),
+            ensemble(8, "hall", AccessoryKind::Group, false),
+            ensemble(9, "film", AccessoryKind::Scene, false),
+        ];
+        bridge.hall.borrow_mut().number(&faces);
+        assert!(bridge.hall.borrow_mut().rehouse(faces, Arc::default()));
+        bridge.tells(7, &state(true, Some(40), Freshness::Fresh));
+        bridge.tells(8, &state(true, None, Freshness::Fresh));
+        bridge.tells(9, &state(false, None, Freshness::Fresh));
+        let list = phone.get("/accessories").await.json();
+        let services: Vec<_> = list["accessories"].as_array().unwrap()[1..]
+            .iter()
+            .map(|accessory| {
+                let unit = &accessory["services"][1];
+                (unit["type"].as_str().unwrap(), unit["characteristics"].as_array().unwrap().len())
+            })
+            .collect();
+        assert_eq!(services, [("43", 2), ("43", 1), ("49", 1)]);
+        assert_eq!(list["accessories"][1]["services"][0]["characteristics"][4]["value"], "salon");
+        phone.put(json!([{"aid": 7, "iid": 65, "ev": true}])).await;
+        bridge.tells(9, &state(true, None, Freshness::Fresh));
+        let told = phone.receive().await.unwrap().json();
+        assert_eq!(told["characteristics"][0], json!({"aid": 7, "iid": 65, "value": true}));
+        pass(ms(1000)).await;
+        bridge.tells(9, &state(false, None, Freshness::Fresh));
+        let told = phone.receive().await.unwrap().json();
+        assert_eq!(told["characteristics"][0]["value"], json!(false));
+    });
+}

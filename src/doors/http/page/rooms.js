@@ -182,7 +182,7 @@ function build(list) {
 
 function count() {
   for (const card of byId("room-list").querySelectorAll(".room")) {
-    const rows = [...card.querySelectorAll('.lamp:not([data-kind="scene"])')];
+    const rows = [...card.querySelectorAll('.lamp:not([data-kind="scene"], [data-kind="group"])')];
     const lit = rows.filter((row) => row.dataset.on === "true").length;
     say(card.querySelector("small"), lit === 0 ? "all off" : `${lit} of ${rows.length} on`);
   }
