@@ -36,6 +36,7 @@ use crate::actors::ensemble::{Ensemble, EnsemblePlan, Part, Role};
 use crate::actors::events::{
     AccessoryChanged, AccessoryId, ButtonPressed, Drain, LinkChanged, Name, PointChanged, TelegramSeen,
 };
+use crate::actors::history::History;
 use crate::actors::keeper::{Keeper, KeeperPlan};
 use crate::actors::listener::{Listener, ListenerFacts, ListenerPlan};
 use crate::actors::poller::{Poller, PollerPlan};
@@ -43,6 +44,7 @@ use crate::actors::{Asks, Outlet, ask};
 use crate::conbus::{Point, SerialNumber};
 use crate::config::Config;
 use crate::doors::{AccessoryCard, Cards, Roll};
+use crate::policy::history::HistoryPlan;
 use crate::policy::interpret::Attribution;
 use crate::policy::outbox::OutboxPlan;
 use crate::policy::settle::Settle;
@@ -65,6 +67,17 @@ pub struct Audience {
     pub telegrams: Vec<Recipient<TelegramSeen>>,
 }
 
+impl Audience {
+    /// These and the history, which hears all of it but the links.
+    fn with(&self, history: &Addr<History>) -> Self {
+        let mut all = self.clone();
+        all.accessories.push(history.clone().recipient());
+        all.buttons.push(history.clone().recipient());
+        all.telegrams.push(history.clone().recipient());
+        all
+    }
+}
+
 /// The running actors.
 pub struct App {
     /// Those that stand for an output, in the order of the config.
@@ -82,6 +95,8 @@ pub struct App {
     pub poller: Addr<Poller>,
     /// The keeper, when state is kept.
     pub keeper: Option<Addr<Keeper>>,
+    /// What happened.
+    pub history: Addr<History>,
 }
 
 /// What was measured or proven, not configured.
@@ -136,6 +151,9 @@ pub fn assemble_from(
 ) -> App {
     let Beginning { seed, rules, restored, keeper } = beginning;
     let plans = Plans::of(config, &rules);
+    let lamps = first_lamps(config);
+    let history = History::new(HistoryPlan::new(plans.furniture(&lamps))).start();
+    let audience = &audience.with(&history);
     // Mutually known actors: first their addresses, then the actors themselves.
     let cache_context = Context::<Cache>::new();
     let poller_context = Context::<Poller>::new();
@@ -156,7 +174,6 @@ pub fn assemble_from(
         let facts = listener_facts(&cache, &poller, audience);
         context.run(Listener::new(plans.listener(index), facts));
     }
-    let lamps = first_lamps(config);
     let peers = Peers { cache: &cache, poller: &poller, connections: &connections, audience };
     let mut cards: Vec<AccessoryCard> = Vec::new();
     for lamp in &lamps {
@@ -170,9 +187,9 @@ pub fn assemble_from(
     poller_context.run(Poller::new(poll, plans.gateways, connections.clone(), refresh));
     let keeper = keeper.map(|plan| Keeper::new(plan, cache.clone(), poller.clone()).start());
     let accessories = cards.iter().filter_map(|card| card.addr.output().cloned()).collect();
-    let (cards, _) = channel(Arc::new(Cards::new(cards)));
+    let (cards, _) = channel(Arc::new(Cards::new(cards).kept_by(history.clone())));
     let running = Running::new(config, audience, rules, lamps);
-    App { accessories, cards, running, connections, listeners, cache, poller, keeper }
+    App { accessories, cards, running, connections, listeners, cache, poller, keeper, history }
 }
 
 /// Whom every accessory talks to.
@@ -294,6 +311,7 @@ impl App {
         for listener in &self.listeners {
             drain_one("listener", listener).await;
         }
+        drain_one("history", &self.history).await;
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::conbus::{Edge, EventSource, Point, SerialNumber, Telegram};
 use crate::policy::figures::Sheet;
+use crate::policy::history::{Entry, WishTold};
 use crate::policy::interpret::ModuleNews;
 use crate::policy::outbox::{Delivered, Ending};
 use crate::policy::settle::{Aspect, Basis, PointValue};
@@ -332,6 +333,24 @@ pub struct Follow(pub Recipient<AccessoryChanged>);
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), BusError>")]
 pub struct Reconfigure<P>(pub P);
+
+/// From a door to the history: a client wants something, and this is who. Told ahead of the wish itself.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), BusError>")]
+pub struct Wished {
+    /// Who and what.
+    pub wish: WishTold,
+}
+
+/// From a door to the history: what happened?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<Vec<Entry>, BusError>")]
+pub struct Recall {
+    /// To this accessory; to all when absent.
+    pub accessory: Option<AccessoryId>,
+    /// At most so many, the newest first.
+    pub limit: usize,
+}
 
 /// To any actor: a small picture of your state.
 #[derive(Clone, Copy, Debug, Message)]

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod connection;
 pub mod ensemble;
 pub mod events;
+pub mod history;
 pub mod keeper;
 pub mod listener;
 pub mod poller;

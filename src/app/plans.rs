@@ -5,9 +5,11 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::Rules;
+use super::lamps::Lamp;
 use crate::actors::events::Name;
 use crate::conbus::{ModuleType, SerialNumber};
 use crate::config::{Cache, Config, Module, Poller};
+use crate::policy::history::Furniture;
 use crate::policy::interpret::Installed;
 use crate::policy::outbox::OutboxPlan;
 use crate::policy::store::{self, StorePlan};
@@ -79,6 +81,18 @@ impl Plans {
                 link: module.link,
             })
             .collect()
+    }
+
+    pub(super) fn furniture(&self, lamps: &[Lamp]) -> Furniture {
+        let behind =
+            |gateway| self.installed(gateway).into_iter().map(move |m| (GatewayId(gateway as u16), m));
+        Furniture {
+            modules: (0..self.gateways.len()).flat_map(behind).collect(),
+            accessories: lamps
+                .iter()
+                .filter_map(|lamp| Some((lamp.face.place.0, lamp.face.point?)))
+                .collect(),
+        }
     }
 
     pub(super) fn store(&self) -> StorePlan {

@@ -124,8 +124,10 @@ impl App {
         let plan = CachePlan { store: plans.store(), modules: plans.store_modules(), gone: points, come };
         let kept = ask(&self.cache, Reconfigure(plan), RECONFIGURE_WITHIN).await;
         let polled = ask(&self.poller, Reconfigure(plans.poller(&[])), RECONFIGURE_WITHIN).await;
+        let told =
+            ask(&self.history, Reconfigure(plans.furniture(&self.running.lamps)), RECONFIGURE_WITHIN).await;
         join_all(gone.iter().map(|card| drain_one("accessory", &card.addr))).await;
-        heard.0.and(heard.1).and(kept).and(polled)
+        heard.0.and(heard.1).and(kept).and(polled).and(told)
     }
 
     /// Starts the accessories that are new and shows the doors the new list; gives those that are gone.
@@ -150,7 +152,7 @@ impl App {
             cards.push(card);
         }
         self.accessories = cards.iter().filter_map(|card| card.addr.output().cloned()).collect();
-        let cards = Arc::new(Cards::new(cards));
+        let cards = Arc::new(Cards::new(cards).kept_by(self.history.clone()));
         let gone = old.all().iter().filter(|card| cards.at(card.face.place).is_none()).cloned().collect();
         self.cards.send_replace(cards);
         (come, gone)

@@ -4,13 +4,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::actors::accessory::AccessoryAddr;
-use crate::actors::events::AccessoryId;
+use crate::actors::ask;
+use crate::actors::events::{AccessoryId, SetTarget, Wished};
+use crate::actors::history::HistoryAddr;
 use crate::conbus::{ModuleType, Point, SerialNumber};
-use crate::policy::AccessoryKind;
+use crate::policy::history::WishTold;
+use crate::policy::switch::AccessoryState;
+use crate::policy::{AccessoryKind, BusError};
+
+/// How long a wish may wait for the history; its mailbox is on the way of nobody else.
+const HISTORY_WITHIN: Duration = Duration::from_millis(100);
 
 /// What is known of an accessory without asking it. None of it changes but by a new list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,6 +63,7 @@ pub struct Cards {
     all: Vec<AccessoryCard>,
     by_id: HashMap<String, usize>,
     by_place: HashMap<AccessoryId, usize>,
+    history: Option<HistoryAddr>,
 }
 
 /// Where a door finds the current list, and waits for the next one.
@@ -65,7 +74,40 @@ impl Cards {
     pub fn new(all: Vec<AccessoryCard>) -> Self {
         let by_id = all.iter().enumerate().map(|(at, card)| (card.face.id.clone(), at)).collect();
         let by_place = all.iter().enumerate().map(|(at, card)| (card.face.place, at)).collect();
-        Self { all, by_id, by_place }
+        Self { all, by_id, by_place, history: None }
+    }
+
+    /// The same list, and who keeps what happens to them.
+    #[must_use]
+    pub fn kept_by(self, history: HistoryAddr) -> Self {
+        Self { history: Some(history), ..self }
+    }
+
+    /// Who keeps what happens to them.
+    pub fn history(&self) -> Option<&HistoryAddr> {
+        self.history.as_ref()
+    }
+
+    /// Passes a wish on, and tells the history ahead of it who had it: `name` is for people.
+    pub fn wish(
+        &self,
+        card: &AccessoryCard,
+        name: String,
+        set: SetTarget,
+        within: Duration,
+    ) -> impl Future<Output = Result<AccessoryState, BusError>> + use<> {
+        let place = card.face.place.0;
+        let SetTarget { target, client, .. } = set;
+        let wish = WishTold { place, point: card.face.point, name, client, target };
+        let told = self.history.as_ref().map(|history| ask(history, Wished { wish }, HISTORY_WITHIN));
+        let asked = card.addr.clone();
+        async move {
+            if let Some(told) = told {
+                // Whether it is noted or not, it is done.
+                let _ = told.await;
+            }
+            ask(&asked, set, within).await
+        }
     }
 
     /// All of them, in the order of the config.

@@ -6,6 +6,7 @@ mod backoff;
 mod facts;
 pub mod figures;
 pub mod group;
+pub mod history;
 pub mod interpret;
 mod keeping;
 mod liveness;

@@ -5,6 +5,7 @@
 
 mod commands;
 mod ensembles;
+mod history;
 mod links;
 mod quiet;
 mod reads;

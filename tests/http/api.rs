@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{CONFIG, Plan, in_real_time, pass, request};
 
-fn point(module: &str, output: u8) -> Point {
+pub(crate) fn point(module: &str, output: u8) -> Point {
     Point { serial: module.parse().unwrap(), output: OutputIndex::new(output).unwrap() }
 }
 

@@ -9,6 +9,7 @@ mod document;
 mod ending;
 mod events;
 mod figures;
+mod history;
 mod hostile;
 mod page;
 mod support;

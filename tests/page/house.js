@@ -57,6 +57,27 @@ async function keysAreEnough(page) {
   await page.waitForFunction(() => document.querySelector('.lamp[data-id="salon_wall"] .value').textContent === "30 %");
 }
 
+async function everyLampKnowsWhoSwitchedIt(page) {
+  const lamp = page.locator('.lamp[data-id="porch_lantern"]');
+  await lamp.locator("summary").click();
+  const lines = lamp.locator(".history li");
+  await lines.first().waitFor();
+  const text = await lines.first().textContent();
+  must(/^on in \d+ ms – page 127\.0\.0\.1, /.test(text), `the page switched it, but it says ${text}`);
+  must((await lines.first().getAttribute("title")).startsWith("sent <S"), "with its telegrams");
+  await lamp.locator("summary").click();
+  const pressed = page.locator('.lamp[data-id="salon_ceiling"]');
+  await pressed.locator("summary").click();
+  await pressed.locator('.history li[data-by="wall"]').first().waitFor();
+  await pressAndSee(page, 1, "salon_ceiling");
+  await page.waitForFunction(() => {
+    const lamp = document.querySelector('.lamp[data-id="salon_ceiling"]');
+    const line = lamp.querySelector(".history li").textContent;
+    return /wall: XP20 \d{10} input 1/.test(line) && line.startsWith(lamp.dataset.on === "true" ? "on" : "off");
+  });
+  console.log(`the newest line: ${await pressed.locator(".history li").first().textContent()}`);
+}
+
 async function telegramsAreReadable(page) {
   const rows = page.locator("#telegram-list li");
   await page.fill("#filter", "salon ceiling");
@@ -117,6 +138,7 @@ run(async ({ browser, base, pictures }) => {
   must(await page.evaluate(() => document.activeElement.className === "skip"), "the first stop leads past the head");
   await wallsMoveThePage(page);
   await keysAreEnough(page);
+  await everyLampKnowsWhoSwitchedIt(page);
   await telegramsAreReadable(page);
   for (const key of [2, 3, 5]) await page.click(`.key[data-input="${key}"]`);
   await page.locator('.lamp[data-id="bedroom_bedside_left"][data-on="true"][data-freshness="fresh"]').waitFor();

@@ -21,8 +21,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("lib", &[]),
 ];
 
-/// The plain values of `policy` that a door may name: what messages to and from accessories carry, how to dial, and
-/// figures.
+/// The plain values of `policy` that a door may name: what messages to and from accessories carry, how to dial, figures,
+/// and what the history tells.
 const DOOR_VALUES: &[&str] = &[
     "AccessoryKind",
     "AccessoryState",
@@ -32,6 +32,7 @@ const DOOR_VALUES: &[&str] = &[
     "Cause",
     "figures",
     "Freshness",
+    "history",
     "Moment",
     "Origin",
     "Target",

@@ -77,7 +77,7 @@ pub(super) struct Hall {
     code: Option<String>,
     /// The accessories, by their places.
     tenants: BTreeMap<usize, Tenant>,
-    cards: Arc<Cards>,
+    pub(super) cards: Arc<Cards>,
     bridges: Vec<Bridge>,
     seats: BTreeMap<u64, Seat>,
     next_session: u64,

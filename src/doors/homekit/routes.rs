@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -18,7 +19,7 @@ use super::setup::{Outcome, Setup};
 use super::status::Status;
 use super::tlv::{Fault, Tlv, kind};
 use super::verify::{Verified, Verify};
-use crate::actors::events::{GetState, Identify, SetTarget};
+use crate::actors::events::{AccessoryId, GetState, Identify, SetTarget};
 use crate::actors::{ask, now};
 use crate::policy::BusError;
 use crate::policy::store::Want;
@@ -350,15 +351,26 @@ impl Talk {
         answer
     }
 
+    /// What the history calls the controller of this session: by the beginning of its own name.
+    fn name(&self) -> String {
+        let mut hall = self.hall.borrow_mut();
+        let controller = hall.seat(self.session).and_then(|seat| seat.controller.as_deref());
+        let short: String = String::from_utf8_lossy(controller.unwrap_or_default()).chars().take(8).collect();
+        format!("homekit {short}")
+    }
+
     /// Passes the wishes on; what is not refused at once is accepted.
     async fn set(&self, targets: &BTreeMap<usize, Target>) -> BTreeMap<usize, Status> {
         let mut outcomes: BTreeMap<usize, Status> =
             targets.keys().map(|place| (*place, Status::Unreachable)).collect();
+        let name = self.name();
         let asks = targets.iter().filter_map(|(place, target)| {
-            let addr = self.hall.borrow().addr(*place)?;
             let set = SetTarget { target: *target, until: Until::Accepted, client: self.session };
+            let cards = Arc::clone(&self.hall.borrow().cards);
+            let card = cards.at(AccessoryId(u32::try_from(*place).ok()?))?;
+            let wish = cards.wish(card, name.clone(), set, BEHIND_WITHIN);
             // A task of its own: a wish is not taken back when its answer was not waited for.
-            Some((*place, tokio::task::spawn_local(ask(&addr, set, BEHIND_WITHIN))))
+            Some((*place, tokio::task::spawn_local(wish)))
         });
         let asks: Vec<_> = asks.collect();
         let until = tokio::time::Instant::now() + ACCEPT_WITHIN;

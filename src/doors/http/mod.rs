@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `translate`, `json`, `status`, `metrics`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
 //! | `vitals` | what the kernel tells of the process |
-//! | `routes`, `events`, `figures` | ask the accessories and word the answers |
+//! | `routes`, `events`, `figures`, `history` | ask the accessories and word the answers |
 //! | `document` | describes it all for programs |
 //! | `page`, `beside` | the page and its files; what it shows and does beside accessories |
 //! | `hub` | the actor that hears the facts and fans them out |
@@ -21,6 +21,7 @@ mod figures;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod gate;
+mod history;
 mod hub;
 mod json;
 mod metrics;

@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use axum::{Extension, Router};
 use futures_util::StreamExt;
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::crowd::Client;
 use super::events::Follower;
 use super::figures::figures;
 use super::gate::ALIVE;
@@ -23,7 +24,7 @@ use super::hub::Feed;
 use super::json::{self, AccessoryObject};
 use super::status::{self, Picture};
 use super::translate::{self, Fault};
-use super::{House, Limits, beside, document, page};
+use super::{House, Limits, beside, document, history, page};
 use crate::actors::events::{GetState, Observe, SetTarget};
 use crate::actors::{ask, now};
 use crate::doors::{AccessoryCard, Cards};
@@ -155,11 +156,12 @@ pub(super) type Route = (&'static str, MethodRouter<Arc<Site>>);
 
 /// Every path of the contract, and what answers it. The gate stands before all of them.
 fn routes() -> impl Iterator<Item = Route> {
-    let own: [Route; 9] = [
+    let own: [Route; 10] = [
         ("/api/accessories", get(list)),
         ("/api/accessories/{id}", get(one).put(set)),
         ("/api/modules", get(modules)),
         ("/api/status", get(overview)),
+        ("/api/history", get(history::history)),
         ("/api/events", get(follow)),
         (ALIVE, get(async || text(StatusCode::OK, "alive\n".into()))),
         ("/readyz", get(ready)),
@@ -206,14 +208,17 @@ async fn one(
 async fn set(
     State(site): Shared,
     id: Result<Path<String>, PathRejection>,
+    client: Option<Extension<Client>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Fault> {
     let body = read(&headers, body, site.limits.body_within).await?;
-    let card = site.card(&known(id)?)?;
+    let cards = site.cards();
+    let id = known(id)?;
+    let card = cards.named(&id).ok_or_else(|| Fault::unknown_accessory(&id))?;
     let target = translate::target(&body, &card.face.id, (card.face.kind, card.face.dims))?;
     let wish = SetTarget { target, until: Until::Confirmed, client: CLIENT };
-    let state = ask(&card.addr, wish, WRITE_WITHIN).await?;
+    let state = cards.wish(card, translate::name(client.as_deref(), &headers), wish, WRITE_WITHIN).await?;
     Ok(good(json::bytes(&AccessoryObject::new(&card.face, &state, now()))))
 }
 

@@ -156,8 +156,9 @@ impl Keeper {
     }
 
     /// Answers a request, if the gate lets it through.
-    async fn answer(&self, request: Request<Incoming>, client: Client) -> Response<Body> {
+    async fn answer(&self, mut request: Request<Incoming>, client: Client) -> Response<Body> {
         let began = now();
+        request.extensions_mut().insert(client);
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let response = match self.check(&request, client, began) {
             Ok(()) => match self.router.call(request).await {

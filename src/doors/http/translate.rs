@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::crowd::Client;
 use crate::conbus::Percent;
 use crate::policy::store::Want;
 use crate::policy::switch::Target;
@@ -185,6 +186,33 @@ pub(super) fn want(query: Option<&str>, now: Moment) -> Result<Want, Fault> {
             quoted(value)
         ))),
     }
+}
+
+/// What a client is called in the history: the page by its name, others by the door; and where they are.
+pub(super) fn name(client: Option<&Client>, headers: &HeaderMap) -> String {
+    let own_page = headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin");
+    let door = if own_page { "page" } else { "http" };
+    client.map_or_else(|| door.to_owned(), |client| format!("{door} {client}"))
+}
+
+/// Of which accessory the history is wanted, and how much of it.
+pub(super) fn recall(query: Option<&str>) -> Result<(Option<&str>, usize), Fault> {
+    const LIMIT: usize = 50;
+    const LIMIT_MAX: usize = 1000;
+    let limit = match parameter(query, "limit")? {
+        None => LIMIT,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=LIMIT_MAX).contains(limit) && text.bytes().all(|byte| byte.is_ascii_digit()))
+            .ok_or_else(|| {
+                Fault::bad_request(format!(
+                    "`limit` is `{}`; it must be a whole number from 1 to {LIMIT_MAX}",
+                    quoted(text)
+                ))
+            })?,
+    };
+    Ok((parameter(query, "accessory")?, limit))
 }
 
 /// Whether a stream is to carry telegrams too.

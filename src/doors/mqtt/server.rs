@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -383,14 +384,14 @@ impl Attendant {
     /// Tells an accessory what is wanted, and then what was wanted meanwhile.
     fn wish(&self, place: AccessoryId, target: Target) {
         let (desk, news) = (self.desk.clone(), self.news.clone());
-        let addr = self.address(place);
+        let cards = Arc::clone(&self.roll.borrow());
         tokio::task::spawn_local(async move {
             let mut target = target;
             loop {
-                let outcome = match &addr {
-                    Some(addr) => {
+                let outcome = match cards.at(place) {
+                    Some(card) => {
                         let wish = SetTarget { target, until: Until::Accepted, client: CLIENT };
-                        ask(addr, wish, ANSWER_WITHIN).await.map(|_| ())
+                        cards.wish(card, "mqtt".into(), wish, ANSWER_WITHIN).await.map(|_| ())
                     }
                     None => Ok(()),
                 };

@@ -6,6 +6,7 @@ use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder, Sc
 
 use super::object;
 use crate::doors::http::beside::{Panel, Pressed};
+use crate::doors::http::history::HistoryObject;
 use crate::doors::http::json::{
     AccessoryObject, ErrorObject, LinkObject, LostObject, TelegramObject, WishObject,
 };
@@ -42,6 +43,7 @@ pub(super) fn components(components: ComponentsBuilder) -> ComponentsBuilder {
     let components = all_of::<ErrorObject<'_>>(components);
     let components = all_of::<Panel>(components);
     let components = all_of::<Pressed>(components);
+    let components = all_of::<HistoryObject<'_>>(components);
     components
         .schema("ModuleObject", module())
         .schema("StatusObject", status())

@@ -88,7 +88,36 @@ fn house() -> Vec<Way> {
         schema: ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([0, 1])).build().into(),
         example: Some(json!(1)),
     };
+    let accessory = Told {
+        name: "accessory",
+        at: ParameterIn::Query,
+        what: "The id of the accessory that it happened to; without it, all of them.",
+        schema: text(),
+        example: Some(json!("salon_spots")),
+    };
+    let limit = Told {
+        name: "limit",
+        at: ParameterIn::Query,
+        what: "How many at most; 50 without it.",
+        schema: ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(1000))
+            .build()
+            .into(),
+        example: Some(json!(20)),
+    };
     vec![
+        Way {
+            parameters: vec![accessory, limit],
+            faults: &[400, 404],
+            ..look(
+                "/api/history",
+                "history",
+                "What happened, and whose doing it was, the newest first",
+                list("HistoryObject"),
+            )
+        },
         look(
             "/api/modules",
             "modules",

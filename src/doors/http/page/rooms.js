@@ -1,6 +1,6 @@
 // The rooms: a row for each lamp, with what it shows, how old that is, and how far it is to be trusted.
 
-import { Refused, put } from "/page/api.js";
+import { Refused, get, put } from "/page/api.js";
 import { ago, byId, el, icon, mark, note, say, span } from "/page/dom.js";
 
 const NOWHERE = "Elsewhere";
@@ -11,6 +11,9 @@ const ORIGINS = {
   read: "its module was asked",
   snapshot: "known from before a restart",
 };
+
+const ENDS = { confirmed: "", failed: ", without success", replaced: ", replaced by a newer wish", open: ", not confirmed yet" };
+const HISTORY_OF_A_LAMP = 5;
 
 const lamps = new Map();
 let shape = "";
@@ -38,8 +41,8 @@ class Lamp {
     this.sign = el("span", { class: "sign" });
     this.seen = el("summary", {}, this.sign, this.words);
     this.origin = el("p", { class: "origin" });
-    this.who = el("ol", { class: "history", hidden: true });
-    this.more = el("details", { class: "seen" }, this.seen, this.origin, this.who);
+    this.who = el("ol", { class: "history", "aria-label": `What happened to ${object.name}, the latest first`, hidden: true });
+    this.more = el("details", { class: "seen", ontoggle: () => this.remember() }, this.seen, this.origin, this.who);
     this.button = isScene
       ? el("button", { type: "button", class: "call", "aria-label": `Call ${object.name}`, onclick: () => this.wish({ on: true }) }, "Call")
       : el("button", { type: "button", class: "switch", role: "switch", "aria-labelledby": label, "aria-describedby": `${label}-seen`, onclick: () => this.wish({ on: this.object.on !== true }) });
@@ -81,6 +84,23 @@ class Lamp {
     this.object = object;
     this.observed = object.age_ms === null || object.age_ms === undefined ? null : performance.now() - object.age_ms;
     this.show();
+    this.remember();
+  }
+
+  /** Who did what to it, while somebody wants to know. */
+  async remember() {
+    if (!this.more.open || !isLive || this.remembering) return;
+    this.remembering = true;
+    try {
+      const told = await get(`/api/history?accessory=${encodeURIComponent(this.object.id)}&limit=${HISTORY_OF_A_LAMP}`);
+      this.who.replaceChildren(...told.map(happened));
+      this.who.hidden = told.length === 0;
+    } catch (fault) {
+      // What is there stays; the stream says when the daemon is gone.
+      if (fault instanceof Refused) this.who.hidden = true;
+    } finally {
+      this.remembering = false;
+    }
   }
 
   show() {
@@ -155,6 +175,19 @@ class Lamp {
     }
     this.show();
   }
+}
+
+/** A line of the history; its telegrams are there for who points at it. */
+function happened(entry) {
+  const level = entry.brightness === null ? "on" : `${entry.brightness} %`;
+  const became = entry.on === null ? "not known" : entry.on ? level : "off";
+  const took = entry.by.kind === "client" && entry.end === "confirmed" ? ` in ${entry.after_ms} ms` : "";
+  const telegrams = [...entry.sent.map((text) => `sent ${text}`), ...entry.heard.map((text) => `heard ${text}`)].join("\n");
+  return el(
+    "li",
+    { "data-by": entry.by.kind, "data-end": entry.end, title: telegrams || null },
+    `${became}${took}${ENDS[entry.end] ?? ""} – ${entry.by.name}, ${ago(entry.age_ms)}`,
+  );
 }
 
 function build(list) {

@@ -1,0 +1,473 @@
+//! What happened in the house lately: who asked for what, what was sent, what the bus said, how it ended.
+//!
+//! A bounded ring in memory. The facts come from different actors and are put together by output and by time; who
+//! pressed a key is told by the bus, which lamp it drives is not, so of a wall only what was pressed shortly before
+//! is known.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::interpret::Installed;
+use super::switch::{AccessoryState, Cause, Target};
+use super::{Freshness, GatewayId, Moment, Origin};
+use crate::conbus::{Edge, EventSource, OutputIndex, Percent, Point, SerialNumber, Telegram};
+
+/// The longest name of whoever asked; it may be chosen by a client.
+const NAME_CHARACTERS_MAX: usize = 64;
+
+/// Telegrams of one entry, each way. A command needs one, with a repetition and its reads some more.
+const TELEGRAMS_MAX: usize = 6;
+
+/// Keys that are remembered as pressed lately: a hand presses two, children ten.
+const PRESSES_MAX: usize = 16;
+
+/// First output report: inputs 80 to 87 of an actor module tell its outputs (protocol reference 5.1).
+const FIRST_REPORT: u8 = 80;
+
+/// What a history is built from.
+#[derive(Clone, Debug)]
+pub struct HistoryPlan {
+    /// How many entries are kept.
+    pub entries_max: usize,
+    /// How many bytes they may take together, about.
+    pub bytes_max: usize,
+    /// A change this long after a press, or after a command of somebody else, is taken to come of it.
+    pub effect_within: Duration,
+    /// Wishes for one lamp that follow each other within this time are one: a slider.
+    pub one_wish_within: Duration,
+    /// So long a wish may take to its end, the ones that follow from it included.
+    pub open_within: Duration,
+    /// What stands in the house.
+    pub house: Furniture,
+}
+
+/// What stands in a house.
+#[derive(Clone, Debug, Default)]
+pub struct Furniture {
+    /// The modules and their gateways.
+    pub modules: Vec<(GatewayId, Installed)>,
+    /// The accessories by the place of their changes, and their outputs.
+    pub accessories: Vec<(u32, Point)>,
+}
+
+impl HistoryPlan {
+    /// The usual bounds: some days of a family, a quarter of a megabyte.
+    pub fn new(house: Furniture) -> Self {
+        Self {
+            entries_max: 1000,
+            bytes_max: 256 * 1024,
+            effect_within: Duration::from_millis(1500),
+            one_wish_within: Duration::from_secs(1),
+            open_within: Duration::from_secs(6),
+            house,
+        }
+    }
+}
+
+/// Whose doing it was, as far as that is known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Doer {
+    /// A client of a door, by the name that the door gives it.
+    Client(String),
+    /// A wall switch: the keys that were pressed shortly before, the last one first.
+    Wall(Vec<Press>),
+    /// Another program on the bus, or behind the shared port: its command was heard.
+    Program,
+    /// Nobody that was heard: the module told it by itself.
+    Module,
+    /// Nobody that was heard: a read found it so.
+    Found,
+}
+
+/// A key that was pressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Press {
+    /// The module of the key, if it is configured.
+    pub module: Option<SerialNumber>,
+    /// The key.
+    pub input: EventSource,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The bus has shown it.
+    Confirmed,
+    /// It was given up: refused, not answered, or no link.
+    Failed,
+    /// A newer wish took its place.
+    Replaced,
+}
+
+/// One thing that happened to one accessory.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Entry {
+    /// Which, from 1 since the start.
+    pub number: u64,
+    /// When it began.
+    pub at: Moment,
+    /// The accessory, by the place of its changes.
+    pub place: u32,
+    /// Whose doing it was.
+    pub doer: Doer,
+    /// What was wanted, of a client.
+    pub wanted: Option<Target>,
+    /// On or off, as it was shown last in this entry.
+    pub on: Option<bool>,
+    /// The level of a dimmer, the same.
+    pub brightness: Option<Percent>,
+    /// Commands and presses that were sent for it.
+    pub sent: Vec<String>,
+    /// What was heard of the module meanwhile.
+    pub heard: Vec<String>,
+    /// When and how it ended; `None`: it has not, or nobody told.
+    pub ended: Option<(Moment, End)>,
+    point: Option<Point>,
+    client: Option<u64>,
+}
+
+/// A wish as a door tells it.
+#[derive(Clone, Debug)]
+pub struct WishTold {
+    /// The accessory, by the place of its changes.
+    pub place: u32,
+    /// Its output; none of a group or a scene.
+    pub point: Option<Point>,
+    /// What the door calls the client, for people.
+    pub name: String,
+    /// By which the change will name its cause.
+    pub client: u64,
+    /// What is wanted.
+    pub target: Target,
+}
+
+/// The ring.
+#[derive(Debug)]
+pub struct History {
+    plan: HistoryPlan,
+    entries: VecDeque<Entry>,
+    told: u64,
+    /// Of each accessory, by place, its output and what it showed last.
+    places: BTreeMap<u32, Known>,
+    presses: VecDeque<(Moment, GatewayId, EventSource)>,
+    /// Commands that no client of a door asked for, by output.
+    foreign: BTreeMap<Point, Moment>,
+    /// The last report of each output.
+    reports: BTreeMap<Point, (Moment, String)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    point: Option<Point>,
+    on: Option<bool>,
+    brightness: Option<Percent>,
+}
+
+impl History {
+    /// Nothing has happened yet.
+    pub fn new(mut plan: HistoryPlan) -> Self {
+        let house = std::mem::take(&mut plan.house);
+        let mut history = Self {
+            plan,
+            entries: VecDeque::new(),
+            told: 0,
+            places: BTreeMap::new(),
+            presses: VecDeque::new(),
+            foreign: BTreeMap::new(),
+            reports: BTreeMap::new(),
+        };
+        history.furnish(house);
+        history
+    }
+
+    /// What stands in the house from now on. Of accessories that are gone, what happened to them is kept.
+    pub fn furnish(&mut self, house: Furniture) {
+        let mut before = std::mem::take(&mut self.places);
+        self.places = house
+            .accessories
+            .iter()
+            .copied()
+            .map(|(place, point)| {
+                (place, Known { point: Some(point), ..before.remove(&place).unwrap_or_default() })
+            })
+            .collect();
+        let modules: Vec<SerialNumber> = house.modules.iter().map(|(_, module)| module.serial).collect();
+        self.reports.retain(|point, _| modules.contains(&point.serial));
+        self.plan.house = house;
+    }
+
+    /// A client of a door wants something.
+    pub fn wished(&mut self, wish: WishTold, now: Moment) {
+        let WishTold { place, point, name, client, target } = wish;
+        let one_wish_within = self.plan.one_wish_within;
+        let name: String =
+            name.chars().filter(|letter| !letter.is_control()).take(NAME_CHARACTERS_MAX).collect();
+        let doer = Doer::Client(name);
+        if let Some(open) = self.open_of(place)
+            && open.client == Some(client)
+            && open.doer == doer
+            && now.since(open.at) < one_wish_within
+        {
+            open.wanted = Some(target);
+            return;
+        }
+        self.replaced(place, now);
+        self.begin(Entry {
+            wanted: Some(target),
+            point,
+            client: Some(client),
+            ..Entry::new(place, doer, now)
+        });
+    }
+
+    /// An accessory shows something else.
+    pub fn changed(&mut self, place: u32, state: &AccessoryState, cause: Cause, now: Moment) {
+        let known = self.places.entry(place).or_default();
+        let shown = (state.on, state.brightness);
+        let before = (known.on, known.brightness);
+        let point = known.point;
+        if state.freshness != Freshness::Unknown {
+            (known.on, known.brightness) = shown;
+        }
+        match cause {
+            Cause::Client(client) => self.changed_by_client(place, client, state, now),
+            Cause::Bus => {
+                let was_known = before.0.is_some() && state.on.is_some();
+                let is_seen = state.freshness == Freshness::Fresh && state.origin != Some(Origin::Snapshot);
+                // A group changes because its members do.
+                if let Some(point) = point.filter(|_| was_known && is_seen && before != shown) {
+                    self.changed_by_itself(place, point, state, now);
+                }
+            }
+        }
+    }
+
+    fn changed_by_client(&mut self, place: u32, client: u64, state: &AccessoryState, now: Moment) {
+        if self.open_of(place).is_none() {
+            if state.freshness != Freshness::Pending {
+                return;
+            }
+            // A member of a group, or of a door that names nobody.
+            let point = self.places.get(&place).and_then(|known| known.point);
+            let doer = self.doer_of(client, now);
+            self.begin(Entry { point, client: Some(client), ..Entry::new(place, doer, now) });
+        }
+        let Some(open) = self.open_of(place) else { return };
+        (open.on, open.brightness) = (state.on, state.brightness);
+        match state.freshness {
+            Freshness::Pending => {}
+            Freshness::Fresh if open.is_as_wanted() => open.ended = Some((now, End::Confirmed)),
+            // Refused: it shows what it showed before.
+            Freshness::Fresh | Freshness::Stale | Freshness::Unknown => open.ended = Some((now, End::Failed)),
+        }
+    }
+
+    /// Who this client is, if something that it wants has not ended long ago: a group passes its wish on.
+    fn doer_of(&self, client: u64, now: Moment) -> Doer {
+        let is_its =
+            |entry: &&Entry| entry.client == Some(client) && now.since(entry.at) <= self.plan.open_within;
+        let known = self.entries.iter().rev().find(is_its).map(|entry| entry.doer.clone());
+        known.unwrap_or_else(|| Doer::Client(format!("client {client}")))
+    }
+
+    fn changed_by_itself(&mut self, place: u32, point: Point, state: &AccessoryState, now: Moment) {
+        let recent = |at: Moment| now.since(at) <= self.plan.effect_within;
+        let report = self.reports.get(&point).filter(|(at, _)| recent(*at));
+        let heard: Vec<String> = report.map(|(_, report)| report.clone()).into_iter().collect();
+        let presses = self.pressed_before(point, now);
+        let doer = if self.foreign.get(&point).is_some_and(|at| recent(*at)) {
+            Doer::Program
+        } else if !presses.is_empty() {
+            Doer::Wall(presses)
+        } else if heard.is_empty() {
+            Doer::Found
+        } else {
+            Doer::Module
+        };
+        let ended = Some((now, End::Confirmed));
+        let (on, brightness) = (state.on, state.brightness);
+        self.begin(Entry {
+            on,
+            brightness,
+            heard,
+            ended,
+            point: Some(point),
+            ..Entry::new(place, doer, now)
+        });
+    }
+
+    /// Somebody pressed or released a key.
+    pub fn pressed(&mut self, gateway: GatewayId, input: EventSource, edge: Edge, now: Moment) {
+        if edge == Edge::Make {
+            if self.presses.len() == PRESSES_MAX {
+                self.presses.pop_front();
+            }
+            self.presses.push_back((now, gateway, input));
+        }
+    }
+
+    /// A telegram was written, or heard.
+    pub fn telegram(&mut self, gateway: GatewayId, is_ours: bool, telegram: &Telegram, now: Moment) {
+        match telegram {
+            Telegram::System(system) => {
+                let Some(command) = system.commands() else { return };
+                let point = Point { serial: system.serial, output: command.output() };
+                let open = self.open_at(|entry| entry.point == Some(point)).filter(|_| is_ours);
+                if let Some(open) = open {
+                    keep(&mut open.sent, telegram);
+                } else {
+                    let within = self.plan.effect_within;
+                    self.foreign.retain(|_, at| now.since(*at) <= within);
+                    self.foreign.insert(point, now);
+                }
+            }
+            Telegram::Reply(reply) => {
+                let serial = reply.serial;
+                let asked = |entry: &Entry| {
+                    !entry.sent.is_empty() && entry.point.is_some_and(|point| point.serial == serial)
+                };
+                if let Some(open) = self.open_at(asked) {
+                    keep(&mut open.heard, telegram);
+                }
+            }
+            Telegram::Event(_) if is_ours => {
+                if let Some(open) = self.open_at(|_| true) {
+                    keep(&mut open.sent, telegram);
+                }
+            }
+            Telegram::Event(event) => self.reported(gateway, event.source, telegram, now),
+        }
+    }
+
+    fn reported(&mut self, gateway: GatewayId, source: EventSource, telegram: &Telegram, now: Moment) {
+        let Some(output) = source.input.checked_sub(FIRST_REPORT).and_then(OutputIndex::new) else {
+            return;
+        };
+        let Some(serial) = self.module_of(gateway, source) else { return };
+        let point = Point { serial, output };
+        self.reports.insert(point, (now, telegram.to_string()));
+        if let Some(open) = self.open_at(|entry| entry.point == Some(point)) {
+            keep(&mut open.heard, telegram);
+        }
+    }
+
+    /// What happened, the newest first: of one accessory, or of all.
+    pub fn recall(&self, place: Option<u32>, limit: usize) -> Vec<Entry> {
+        let wanted = |entry: &&Entry| place.is_none_or(|place| place == entry.place);
+        self.entries.iter().rev().filter(wanted).take(limit).cloned().collect()
+    }
+
+    /// How many entries are kept.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing has happened, as far as it is kept.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// About how many bytes the entries take.
+    pub fn bytes(&self) -> usize {
+        self.entries.iter().map(Entry::bytes).sum()
+    }
+
+    fn begin(&mut self, entry: Entry) {
+        self.told += 1;
+        self.entries.push_back(Entry { number: self.told, ..entry });
+        let mut bytes = self.bytes();
+        while self.entries.len() > self.plan.entries_max || bytes > self.plan.bytes_max {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            bytes -= oldest.bytes();
+        }
+    }
+
+    fn replaced(&mut self, place: u32, now: Moment) {
+        if let Some(open) = self.open_of(place) {
+            open.ended = Some((now, End::Replaced));
+        }
+    }
+
+    fn open_of(&mut self, place: u32) -> Option<&mut Entry> {
+        self.open_at(|entry| entry.place == place)
+    }
+
+    /// The newest entry like this that has not ended.
+    fn open_at(&mut self, like: impl Fn(&Entry) -> bool) -> Option<&mut Entry> {
+        self.entries.iter_mut().rev().find(|entry| entry.ended.is_none() && like(entry))
+    }
+
+    fn module_of(&self, gateway: GatewayId, source: EventSource) -> Option<SerialNumber> {
+        let fits =
+            |module: &Installed| module.module_type == source.module_type && module.link == source.link;
+        let mut fitting =
+            self.plan.house.modules.iter().filter(|(at, module)| *at == gateway && fits(module));
+        let found = fitting.next()?.1.serial;
+        // Two of one type and link cannot be told apart.
+        fitting.next().is_none().then_some(found)
+    }
+
+    /// The keys behind the gateway of this output that were pressed shortly before, the last one first.
+    fn pressed_before(&self, point: Point, now: Moment) -> Vec<Press> {
+        let of_point = |(_, module): &&(GatewayId, Installed)| point.serial == module.serial;
+        let gateway = self.plan.house.modules.iter().find(of_point).map(|(gateway, _)| *gateway);
+        let mut presses: Vec<Press> = Vec::new();
+        for (at, from, input) in self.presses.iter().rev() {
+            if now.since(*at) > self.plan.effect_within {
+                break;
+            }
+            let press = Press { module: self.module_of(*from, *input), input: *input };
+            if gateway.is_none_or(|gateway| gateway == *from) && !presses.contains(&press) {
+                presses.push(press);
+            }
+        }
+        presses
+    }
+}
+
+impl Entry {
+    fn new(place: u32, doer: Doer, at: Moment) -> Self {
+        Self {
+            number: 0,
+            at,
+            place,
+            doer,
+            wanted: None,
+            on: None,
+            brightness: None,
+            sent: Vec::new(),
+            heard: Vec::new(),
+            ended: None,
+            point: None,
+            client: None,
+        }
+    }
+
+    /// Whether it shows what was wanted, where that is known.
+    fn is_as_wanted(&self) -> bool {
+        self.wanted.is_none_or(|Target { on, level }| {
+            let wants_on = on.unwrap_or(true) && level != Some(Percent::OFF);
+            let level = level.filter(|_| wants_on);
+            self.on == Some(wants_on) && (level.is_none() || self.brightness == level)
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let doer = match &self.doer {
+            Doer::Client(name) => name.len(),
+            Doer::Wall(presses) => size_of_val(presses.as_slice()),
+            Doer::Program | Doer::Module | Doer::Found => 0,
+        };
+        let telegrams = self.sent.iter().chain(&self.heard);
+        size_of::<Self>() + doer + telegrams.map(|text| size_of::<String>() + text.len()).sum::<usize>()
+    }
+}
+
+fn keep(telegrams: &mut Vec<String>, telegram: &Telegram) {
+    if telegrams.len() < TELEGRAMS_MAX {
+        telegrams.push(telegram.to_string());
+    }
+}
