@@ -20,7 +20,10 @@ const CLIENTS: usize = 16;
 const ROUNDS: usize = 5;
 
 /// What one accessory looks like, for those that only answer.
-const OBJECT: &str = r#"{"id":"m1o0","name":"Lamp 1 0","room":"","kind":"light","module":"0012345001","output":0,"on":false,"brightness":null,"freshness":"fresh","age_ms":1234,"origin":"read"}"#;
+const OBJECT: &str = concat!(
+    r#"{"id":"m1o0","name":"Lamp 1 0","room":"","kind":"light","module":"0012345001","output":0,"#,
+    r#""on":false,"brightness":null,"freshness":"fresh","age_ms":1234,"origin":"read"}"#
+);
 
 fn json<B: serde::Serialize>(body: &B) -> impl IntoResponse + use<B> {
     ([(CONTENT_TYPE, "application/json")], serde_json::to_string(body).unwrap())

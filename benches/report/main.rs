@@ -4,6 +4,11 @@
 //! parts only and writes nothing. Times on a shared machine mean little: read the ratios, which are medians of
 //! pairs that were measured in turns.
 #![allow(clippy::print_stdout, reason = "the report is what it is for")]
+#![allow(clippy::print_stderr, reason = "a quarter of an hour is long without a word")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a bench measures real time, and nothing else runs on its threads"
+)]
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be made has failed")]
 
 mod bus;

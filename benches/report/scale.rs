@@ -152,15 +152,15 @@ fn judge(section: &mut Section, grown: &[Grown]) {
     let goal = Bar::AtMost(1.0);
     let memory = section.judge("KiB of memory a module of four outputs", goal, per_module);
     let mut rows = vec![vec!["memory a module, KiB".to_owned(), number(per_module), memory]];
-    let mut grows = |what: &str, of: &dyn Fn(&Grown) -> f64, most: f64| {
+    let mut power_of = |what: &str, of: &dyn Fn(&Grown) -> f64, most: f64| {
         let power = power(middle, large, of);
         let verdict = section.judge(&format!("growth of {what}"), Bar::AtMost(most), power);
         rows.push(vec![format!("growth of {what}, power of the modules"), number(power), verdict]);
     };
-    grows("memory", &|one| one.resident_kib, LINEAR);
-    grows("the list", &|one| one.list, LINEAR);
-    grows("a report", &|one| one.report, 0.15);
-    grows("a GET", &|one| one.hit, 0.15);
+    power_of("memory", &|one| one.resident_kib, LINEAR);
+    power_of("the list", &|one| one.list, LINEAR);
+    power_of("a report", &|one| one.report, 0.15);
+    power_of("a GET", &|one| one.hit, 0.15);
     section.table(&["from 1,000 to 10,000 modules", "measured", "bar"], &rows);
     let line = |name: &str, of: &dyn Fn(&Grown) -> f64| Line {
         name: name.to_owned(),
