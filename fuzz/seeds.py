@@ -196,9 +196,17 @@ def state():
     yield "conbusd-homekit-1"
 
 
+def broker():
+    for payload in ["ON", "OFF", '{"state":"ON","brightness":40}', '{"brightness":0}', '{"state":null}', "{", "[[1]]", ""]:
+        yield "conbus/home/0012345004/output/2/set\0" + payload
+    for topic in ["conbus/bridge/attic/request/refresh", "conbus/bridge/attic/ensemble/all/set", "homeassistant/status"]:
+        yield topic + "\0online"
+
+
 TARGETS = {
     "splitter": splitter, "telegram": telegram, "decode": streams, "config": config, "import": foreign, "state": state, "tlv": tlv,
     "homekit_http": http, "record": record, "homekit_writes": writes, "homekit_pairing": pairing, "http_json": bodies,
+    "mqtt": broker,
 }
 
 for name, seeds in TARGETS.items():

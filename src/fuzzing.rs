@@ -14,6 +14,7 @@ use crate::tools::import::{ImportError, Imported, convert};
 pub use crate::conbus::fuzzing::{decode, splitter, telegram};
 pub use crate::doors::homekit::fuzzing::{homekit_http, homekit_pairing, homekit_writes, record, tlv};
 pub use crate::doors::http::fuzzing::http_json;
+pub use crate::doors::mqtt::fuzzing::mqtt;
 
 /// A claim about any bytes; it panics where the claim does not hold.
 pub type Body = fn(&[u8]);
@@ -32,6 +33,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("homekit_writes", homekit_writes),
     ("homekit_pairing", homekit_pairing),
     ("http_json", http_json),
+    ("mqtt", mqtt),
 ];
 
 /// A text is a config, or has mistakes with a place inside it, a message and no second meaning.

@@ -12,9 +12,11 @@
 //! 8. [`app`]: the wiring, and the order in which everything stops.
 //! 9. [`emulator`]: a stand-in house of modules that shares nothing with the daemon but the vocabulary.
 //! 10. [`tools`]: what the subcommands do.
+//! 11. [`cli`]: how they are called.
 
 pub mod actors;
 pub mod app;
+pub mod cli;
 pub mod conbus;
 pub mod config;
 pub mod doors;

@@ -105,7 +105,7 @@ impl Splitter {
     /// Takes bytes from the front of `input` until a piece is complete or the input is used up.
     ///
     /// Call it again until it answers `None`: that is when the input is empty.
-    pub fn next_piece(&mut self, input: &mut &[u8]) -> Option<Piece<'_>> {
+    pub fn next_piece<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Piece<'a>> {
         match self.given {
             Given::Nothing => {}
             Given::Noise => self.clear_stray(),
@@ -117,6 +117,12 @@ impl Splitter {
             Given::Frame => self.frame.clear(),
         }
         self.given = Given::Nothing;
+        if self.held_bytes() == 0
+            && let Some(frame) = whole_frame(input, self.limit)
+        {
+            *input = &input[frame.len()..];
+            return Some(judge(frame));
+        }
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
             if self.take(byte) {
@@ -203,6 +209,15 @@ impl Splitter {
         self.stray_total = 0;
         self.stray_blank = 0;
     }
+}
+
+/// The frame that the input begins with, when it is all there: most are, and need no copy.
+fn whole_frame(input: &[u8], limit: usize) -> Option<&[u8]> {
+    let inside = input.strip_prefix(b"<")?;
+    let inside = &inside[..inside.len().min(limit)];
+    let end = memchr::memchr2(b'<', b'>', inside)?;
+    let frame = &input[..end + 2];
+    (inside[end] == b'>' && frame.len() <= limit).then_some(frame)
 }
 
 /// Judges a complete `<...>`: at least a type letter and two checksum letters, which must agree.
@@ -296,6 +311,17 @@ mod tests {
             matches!(&all[0], Seen::Noise(kept, 5001, NoiseCause::Framing) if kept.len() == FRAME_BYTES_MAX)
         );
         assert_eq!(all[1], frame("E07L06I80M"));
+    }
+
+    #[test]
+    fn a_frame_is_as_long_as_the_limit_and_no_longer_however_it_comes() {
+        for length in FRAME_BYTES_MAX - 1..=FRAME_BYTES_MAX + 1 {
+            let payload = vec![b'A'; length - 4];
+            let frame = [b"<", &payload[..], &checksum(&payload), b">"].concat();
+            let whole = split(&[&frame]);
+            assert_eq!(matches!(whole[..], [Seen::Frame(_)]), length <= FRAME_BYTES_MAX);
+            assert_eq!(whole, split(&[&frame[..1], &frame[1..]]));
+        }
     }
 
     proptest! {

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use smallvec::SmallVec;
 
 use super::datapoint::latin1;
 use super::{
@@ -136,6 +137,9 @@ impl Event {
     }
 }
 
+/// What stands after the `D`: mostly so few bytes that they need no memory of their own.
+type Letters = SmallVec<[u8; 16]>;
+
 /// A request to one module or to all.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct System {
@@ -143,7 +147,7 @@ pub struct System {
     pub serial: SerialNumber,
     /// What to do.
     pub function: Function,
-    data: Box<[u8]>,
+    data: Letters,
 }
 
 /// An answer; the serial number is the sender's.
@@ -153,7 +157,7 @@ pub struct Reply {
     pub serial: SerialNumber,
     /// Which function it answers, or ACK or NAK.
     pub function: Function,
-    data: Box<[u8]>,
+    data: Letters,
 }
 
 /// What a system telegram does to the house.
@@ -176,7 +180,7 @@ impl Command {
 
 impl System {
     fn new(serial: SerialNumber, function: Function, data: impl Into<Vec<u8>>) -> Self {
-        Self { serial, function, data: data.into().into_boxed_slice() }
+        Self { serial, function, data: data.into().into() }
     }
 
     /// F01 to everyone: who is there?
@@ -227,7 +231,7 @@ impl System {
 
     /// Which output it changes, when it is a command for one.
     pub fn commands(&self) -> Option<Command> {
-        match (self.function, &*self.data) {
+        match (self.function, &self.data[..]) {
             (Function::SET_OUTPUT, [o0, o1, b'A', action @ (b'A' | b'B')]) => {
                 let output = OutputIndex::new(two_digits(*o0, *o1)?)?;
                 Some(Command::SetOutput(output, *action == b'B'))
@@ -247,18 +251,18 @@ impl Reply {
     ///
     /// `None` when the data hold a bracket, which would forge a frame.
     pub fn new(serial: SerialNumber, function: Function, data: impl Into<Vec<u8>>) -> Option<Self> {
-        let data = data.into().into_boxed_slice();
+        let data = Letters::from_vec(data.into());
         (!data.iter().any(|byte| matches!(byte, b'<' | b'>'))).then_some(Self { serial, function, data })
     }
 
     /// F18: accepted.
     pub fn ack(serial: SerialNumber) -> Self {
-        Self { serial, function: Function::ACK, data: Box::default() }
+        Self { serial, function: Function::ACK, data: Letters::new() }
     }
 
     /// F19: refused.
     pub fn nak(serial: SerialNumber) -> Self {
-        Self { serial, function: Function::NAK, data: Box::default() }
+        Self { serial, function: Function::NAK, data: Letters::new() }
     }
 
     /// What stands after the `D`.
@@ -320,11 +324,11 @@ impl Telegram {
             }
             b'S' => {
                 let (serial, function, data) = addressed(rest)?;
-                Some(Self::System(System { serial, function, data: data.into() }))
+                Some(Self::System(System { serial, function, data: Letters::from_slice(data) }))
             }
             b'R' => {
                 let (serial, function, data) = addressed(rest)?;
-                Some(Self::Reply(Reply { serial, function, data: data.into() }))
+                Some(Self::Reply(Reply { serial, function, data: Letters::from_slice(data) }))
             }
             _ => None,
         }

@@ -3,6 +3,7 @@
 //! Owns what is needed to understand a telegram: which module has which type and link, which queries are out,
 //! and what each module last said. One for each gateway. It stores no state for readers.
 
+mod installation;
 mod reload;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use self::installation::{Installation, Known};
 use super::Moment;
 use super::outbox::Ending;
 use super::settle::{Asked, Aspect, Basis, PointValue};
@@ -121,28 +123,6 @@ struct Pending {
     at: Moment,
 }
 
-#[derive(Debug)]
-struct Known {
-    module_type: ModuleType,
-    link: u8,
-    outputs: Bitmap,
-    report_seq: [u64; OutputIndex::COUNT_MAX as usize],
-    /// The last command written to it and not yet acknowledged.
-    commanded: Option<Point>,
-}
-
-impl Known {
-    fn new(module_type: ModuleType, link: u8) -> Self {
-        Self {
-            module_type,
-            link,
-            outputs: Bitmap::default(),
-            report_seq: [0; OutputIndex::COUNT_MAX as usize],
-            commanded: None,
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Query {
     serial: SerialNumber,
@@ -154,7 +134,7 @@ struct Query {
 /// The interpreter of one gateway's telegrams.
 #[derive(Debug)]
 pub struct Interpreter {
-    modules: BTreeMap<SerialNumber, Known>,
+    modules: Installation,
     open: Vec<Query>,
     pending: Vec<Pending>,
     unplaced: BTreeSet<(ModuleType, u8)>,
@@ -168,7 +148,7 @@ impl Interpreter {
     pub fn new(modules: impl IntoIterator<Item = Installed>) -> Self {
         let known = |module: Installed| (module.serial, Known::new(module.module_type, module.link));
         Self {
-            modules: modules.into_iter().map(known).collect(),
+            modules: Installation::new(modules.into_iter().map(known)),
             open: Vec::new(),
             pending: Vec::new(),
             unplaced: BTreeSet::new(),
@@ -231,7 +211,7 @@ impl Interpreter {
             }
         } else if let Some(command) = system.commands() {
             let point = Point { serial: system.serial, output: command.output() };
-            if let Some(known) = self.modules.get_mut(&system.serial) {
+            if let Some(known) = self.modules.get_mut(system.serial) {
                 known.commanded = Some(point);
                 facts.push(Fact::Commanded { point, seq: asked.seq, at: asked.at });
             }
@@ -260,12 +240,12 @@ impl Interpreter {
             if let (None, Some(aspect)) = (asked, Aspect::of(datapoint)) {
                 self.doubt(reply.serial, aspect, seq, at, facts);
             }
-            if self.modules.contains_key(&reply.serial) {
+            if self.modules.has(reply.serial) {
                 facts.push(Fact::Module(reply.serial, ModuleNews::Value(datapoint, value)));
             }
             return;
         }
-        let Some(known) = self.modules.get_mut(&reply.serial) else { return };
+        let Some(known) = self.modules.get_mut(reply.serial) else { return };
         if reply.function == Function::ACK
             && let Some(point) = known.commanded.take()
         {
@@ -293,21 +273,22 @@ impl Interpreter {
     }
 
     fn has(&self, serial: SerialNumber, output: OutputIndex) -> bool {
-        self.modules.get(&serial).is_some_and(|known| output.get() < known.module_type.outputs())
+        self.modules.get(serial).is_some_and(|known| output.get() < known.module_type.outputs())
     }
 
     /// The map from events to modules follows what the modules say of themselves (protocol reference 5.4).
     fn learn(&mut self, serial: SerialNumber, value: &DatapointValue) {
-        let Some(known) = self.modules.get_mut(&serial) else { return };
-        match value {
-            DatapointValue::Link(link) => known.link = *link,
+        let Some(known) = self.modules.get(serial) else { return };
+        let source = match value {
+            DatapointValue::Link(link) => (known.module_type, *link),
             // A type with other outputs than the configured one would change which outputs exist: it is only
             // warned of, by the roster.
             DatapointValue::TypeCode(module_type) if module_type.outputs() == known.module_type.outputs() => {
-                known.module_type = *module_type;
+                (*module_type, known.link)
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        self.modules.moved(serial, source);
     }
 
     fn outputs(
@@ -319,7 +300,7 @@ impl Interpreter {
         at: Moment,
         facts: &mut Vec<Fact>,
     ) {
-        let Some(known) = self.modules.get_mut(&serial) else { return };
+        let Some(known) = self.modules.get_mut(serial) else { return };
         let count = known.module_type.outputs();
         let mut clean = true;
         for (output, on) in heard.known().filter(|(output, _)| output.get() < count) {
@@ -363,20 +344,15 @@ impl Interpreter {
 
     fn report(&mut self, event: Event, output: OutputIndex, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
         let EventSource { module_type, link, .. } = event.source;
-        let mut fitting: Vec<_> = self
-            .modules
-            .iter_mut()
-            .filter(|(_, known)| known.module_type == module_type && known.link == link)
-            .collect();
-        let [(serial, known)] = &mut fitting[..] else {
-            let candidates: Vec<SerialNumber> = fitting.iter().map(|(serial, _)| **serial).collect();
-            facts.extend(candidates.iter().map(|serial| Fact::Invalidate(*serial)));
+        let Some((serial, known)) = self.modules.sender_mut((module_type, link)) else {
+            let senders = self.modules.senders((module_type, link));
+            let candidates = senders.len();
+            facts.extend(senders.map(Fact::Invalidate));
             if self.unplaced.insert((module_type, link)) {
-                facts.push(Fact::Unplaced { input: event.source, candidates: candidates.len() });
+                facts.push(Fact::Unplaced { input: event.source, candidates });
             }
             return;
         };
-        let serial = **serial;
         if output.get() >= module_type.outputs() {
             // An XP24 dumps eight bits though it has four outputs (protocol reference 5.2).
             if output.get() + 1 == OutputIndex::COUNT_MAX {
@@ -402,7 +378,7 @@ impl Interpreter {
         if let Some(aspect) = query.filter(|_| lost).and_then(|query| Aspect::of(query.datapoint)) {
             self.doubt(serial, aspect, seq, at, facts);
         }
-        let Some(known) = self.modules.get_mut(&serial) else { return };
+        let Some(known) = self.modules.get_mut(serial) else { return };
         match how {
             Ending::TimedOut => facts.push(Fact::Module(serial, ModuleNews::Silent)),
             Ending::Refused if query.is_none() && known.commanded.take().is_some() => {
@@ -416,7 +392,7 @@ impl Interpreter {
         if self.attribution == Attribution::Newest {
             return;
         }
-        let outputs = self.modules.get(&serial).map_or(0, |known| known.module_type.outputs());
+        let outputs = self.modules.get(serial).map_or(0, |known| known.module_type.outputs());
         for output in OutputIndex::first(outputs) {
             facts.push(Fact::Doubtful { point: Point { serial, output }, aspect, seq, at });
         }
@@ -431,7 +407,7 @@ impl Interpreter {
             }
         }
         self.pending.clear();
-        for known in self.modules.values_mut() {
+        for known in self.modules.all_mut() {
             known.outputs = Bitmap::default();
             known.commanded = None;
         }

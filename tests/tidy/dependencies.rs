@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use crate::source::Finding;
 
 /// Direct ones, of the daemon and of its tests together.
-const DIRECT_MAX: usize = 45;
+const DIRECT_MAX: usize = 50;
 /// Of these some thirty come with encryption on the way to an MQTT broker, a third of them for other systems than Linux.
-const LOCKED_MAX: usize = 250;
+const LOCKED_MAX: usize = 260;
 
 pub(crate) fn check(manifest: &str, lock: &str) -> Vec<Finding> {
     let (names, mut findings) = direct(manifest);

@@ -16,7 +16,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("fuzzing", &["tools", "config", "doors", "policy", "conbus"]),
     ("tools", &["app", "config", "policy", "transport", "emulator", "conbus"]),
     ("app", &["config", "doors", "actors", "policy", "transport", "vault", "emulator", "conbus"]),
-    ("main", &["app", "config", "tools", "emulator", "policy", "conbus"]),
+    ("cli", &["config", "emulator"]),
+    ("main", &["cli", "app", "config", "tools", "emulator", "policy", "conbus"]),
     ("lib", &[]),
 ];
 

@@ -19,6 +19,8 @@ mod desk;
 mod discovery;
 mod display;
 mod fleet;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hub;
 mod ledger;
 mod link;

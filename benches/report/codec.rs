@@ -1,0 +1,78 @@
+//! What decoding costs: splitter, parser and interpreter beside framing by `memchr` with the XOR only.
+
+use std::time::Instant;
+
+use conbusd::conbus::{Piece, Splitter, Telegram};
+
+use crate::corpus::{decode, telegrams};
+use crate::figures::{Bar, Section, number, paired};
+
+/// How many telegrams make about a mebibyte.
+const TELEGRAMS: usize = 53_800;
+
+const ROUNDS: usize = 101;
+
+/// Splitter and parser alone; gives the number of telegrams.
+fn parse(corpus: &[u8]) -> usize {
+    let mut splitter = Splitter::new();
+    let (mut input, mut count) = (corpus, 0);
+    while let Some(piece) = splitter.next_piece(&mut input) {
+        if let Piece::Frame(frame) = piece {
+            count += usize::from(Telegram::parse(frame).is_ok());
+        }
+    }
+    count
+}
+
+/// The floor: finds the frames and compares their checksums, and understands nothing.
+fn frame_only(corpus: &[u8]) -> usize {
+    let (mut rest, mut good) = (corpus, 0);
+    while let Some(begin) = memchr::memchr(b'<', rest) {
+        let Some(length) = memchr::memchr(b'>', &rest[begin..]) else { break };
+        let inside = &rest[begin + 1..begin + length];
+        if let Some((payload, letters)) = inside.split_last_chunk::<2>() {
+            let sum = payload.iter().fold(0, |sum, byte| sum ^ byte);
+            good += usize::from(*letters == [b'A' + (sum >> 4), b'A' + (sum & 15)]);
+        }
+        rest = &rest[begin + length + 1..];
+    }
+    good
+}
+
+fn time(work: impl Fn(&[u8]) -> usize, corpus: &[u8]) -> f64 {
+    #[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+    let begun = Instant::now();
+    let found = std::hint::black_box(work(std::hint::black_box(corpus)));
+    assert!(found > 0, "nothing was decoded");
+    begun.elapsed().as_secs_f64() * 1e9
+}
+
+pub(crate) fn section() -> Section {
+    let corpus = telegrams(TELEGRAMS);
+    let frames = frame_only(&corpus);
+    assert_eq!(frames, parse(&corpus), "the floor and the parser see the same telegrams");
+    let whole = paired(ROUNDS, || time(decode, &corpus), || time(frame_only, &corpus));
+    let parsed = paired(ROUNDS, || time(parse, &corpus), || time(frame_only, &corpus));
+    let mut section = Section::new("3. Codec");
+    section.say(format!(
+        "{} bytes in {} telegrams (half reports, a quarter queries, a quarter replies); {ROUNDS} rounds, by turns.",
+        corpus.len(),
+        frames
+    ));
+    let speed = |nanoseconds: f64| corpus.len() as f64 / nanoseconds * 1000.0;
+    let each = |nanoseconds: f64| number(nanoseconds / frames as f64);
+    let row = |what: &str, time: f64, ratio: String, verdict: String| {
+        vec![what.to_owned(), number(speed(time)), each(time), ratio, verdict]
+    };
+    let share = 1.0 / whole.ratio;
+    let verdict = section.judge("codec against framing only", Bar::AtLeast(0.5), share);
+    section.table(
+        &["work", "MB/s", "ns a telegram", "speed to the floor", "bar"],
+        &[
+            row("splitter, parser, interpreter", whole.ours, number(share), verdict),
+            row("splitter and parser", parsed.ours, number(1.0 / parsed.ratio), String::new()),
+            row("floor: `memchr` and XOR", whole.control, "1".into(), String::new()),
+        ],
+    );
+    section
+}

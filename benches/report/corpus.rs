@@ -1,0 +1,83 @@
+//! What an evening of reports, queries and replies sounds like, and what a listener does with it.
+
+use std::time::Duration;
+
+use conbusd::conbus::{
+    Datapoint, Function, ModuleType, Piece, Reply, SerialNumber, Splitter, System, Telegram,
+};
+use conbusd::policy::Moment;
+use conbusd::policy::interpret::{Fact, Installed, Interpreter};
+
+/// Between two telegrams: more do not fit onto the bus.
+const SPACING: Duration = Duration::from_millis(25);
+
+/// The modules that speak: six XP24 and six XP33LED.
+const MODULES: u32 = 12;
+
+fn serial(module: u32) -> SerialNumber {
+    format!("00123450{module:02}").parse().expect("ten digits")
+}
+
+/// The house of the corpus.
+pub(crate) fn installed() -> Vec<Installed> {
+    (1..=MODULES)
+        .map(|module| Installed {
+            serial: serial(module),
+            module_type: if module <= 6 { ModuleType::XP24 } else { ModuleType::XP33LED },
+            link: module as u8,
+        })
+        .collect()
+}
+
+/// So many telegrams: half of them reports, a quarter queries, a quarter their replies.
+pub(crate) fn telegrams(count: usize) -> Vec<u8> {
+    (0..count as u32).flat_map(|turn| telegram(turn).to_bytes()).collect()
+}
+
+fn telegram(turn: u32) -> Telegram {
+    let module = turn / 4 % MODULES + 1;
+    let from = serial(module);
+    match turn % 4 {
+        0 | 1 => event(module, turn),
+        2 => System::read(from, Datapoint::OUTPUTS).into(),
+        _ => reply(from, module, turn),
+    }
+}
+
+fn event(module: u32, turn: u32) -> Telegram {
+    let (code, outputs) = if module <= 6 { (7, 4) } else { (35, 3) };
+    let edge = if (turn / 96).is_multiple_of(2) { 'M' } else { 'B' };
+    let output = turn % 2 + turn / 48 % (outputs - 1);
+    let text = format!("E{code:02}L{module:02}I{}{edge}", 80 + output);
+    Telegram::parse_payload(text.as_bytes()).expect("an event")
+}
+
+fn reply(from: SerialNumber, module: u32, turn: u32) -> Telegram {
+    let bits = match module {
+        0..=6 => format!("xxxx{:04b}", turn % 16),
+        _ => format!("xxxxx{:03b}", turn % 8),
+    };
+    Reply::new(from, Function::READ_DATAPOINT, format!("12{bits}")).expect("a reply").into()
+}
+
+/// Everything that a listener does with bytes; gives the number of facts.
+pub(crate) fn decode(corpus: &[u8]) -> usize {
+    let mut splitter = Splitter::new();
+    let mut interpreter = Interpreter::new(installed());
+    let mut facts: Vec<Fact> = Vec::new();
+    let (mut input, mut seq, mut count) = (corpus, 0, 0);
+    while let Some(piece) = splitter.next_piece(&mut input) {
+        let Piece::Frame(frame) = piece else { continue };
+        let Ok(telegram) = Telegram::parse(frame) else { continue };
+        seq += 1;
+        let at = Moment::after_start(SPACING * seq as u32);
+        // Queries are the daemon's own: it does not hear them.
+        match &telegram {
+            Telegram::System(_) => interpreter.sent(&telegram, seq, at, &mut facts),
+            _ => interpreter.heard(&telegram, seq, at, &mut facts),
+        }
+        count += facts.len();
+        facts.clear();
+    }
+    count
+}

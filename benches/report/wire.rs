@@ -1,0 +1,170 @@
+//! From a report in the socket to a reader of events, beside an echo of the same bytes.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use conbusd::conbus::Telegram;
+
+use crate::figures::{Section, median, number, quantile};
+use crate::houses::Size;
+use crate::programs::{Client, Daemon, Other, clock};
+
+const TURNS: usize = 400;
+
+/// Event streams that hear the same change.
+const LISTENERS: usize = 16;
+
+/// A gateway that is an emulated one, and lets the bench say something on its wire.
+pub(crate) struct Tap {
+    pub(crate) port: u16,
+    /// The way to the daemon, once it has dialled.
+    pub(crate) daemon: std::sync::mpsc::Receiver<TcpStream>,
+}
+
+impl Tap {
+    pub(crate) fn before(gateway: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (told, daemon) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let (client, _) = listener.accept().unwrap();
+            let house = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway)).unwrap();
+            for stream in [&client, &house] {
+                stream.set_nodelay(true).unwrap();
+            }
+            told.send(client.try_clone().unwrap()).unwrap();
+            pass_on(client.try_clone().unwrap(), house.try_clone().unwrap());
+            pass_on(house, client);
+        });
+        Self { port, daemon }
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if to.write_all(&buffer[..count]).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// The other program: sends back what it is sent.
+pub(crate) fn echo() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    println!("{}", listener.local_addr().unwrap().port());
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut buffer = [0; 64];
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        if stream.write_all(&buffer[..count]).is_err() {
+            return;
+        }
+    }
+}
+
+/// An event stream of the daemon.
+struct Events(BufReader<TcpStream>);
+
+impl Events {
+    fn open(http: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(http).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        write!(stream, "GET /api/events HTTP/1.1\r\nHost: {http}\r\n\r\n").unwrap();
+        let mut events = Self(BufReader::new(stream));
+        events.next("accessories");
+        events
+    }
+
+    fn next(&mut self, kind: &str) -> String {
+        let mut is_wanted = false;
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "the stream ended");
+            if let Some(event) = line.trim_end().strip_prefix("event: ") {
+                is_wanted = event == kind;
+            } else if is_wanted && line.starts_with("data: ") {
+                return line;
+            }
+        }
+    }
+}
+
+/// The report of an output of the first module, turn by turn on and off.
+pub(crate) fn report(turn: usize) -> Vec<u8> {
+    let edge = if turn.is_multiple_of(2) { 'M' } else { 'B' };
+    Telegram::parse_payload(format!("E07L00I80{edge}").as_bytes()).unwrap().to_bytes()
+}
+
+fn known(client: &mut Client, outputs: u64) {
+    while client.json("/api/status")["cache"]["entries"].as_u64() < Some(outputs) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub(crate) fn section() -> Section {
+    let size = Size { modules: 6, gateways: 1 };
+    let (_house, ports) = size.start("zero");
+    let tap = Tap::before(ports[0]);
+    let daemon = Daemon::start(&size.config(&[tap.port]));
+    known(&mut daemon.listening(), 24);
+    std::thread::sleep(Duration::from_secs(3));
+    let mut wire = tap.daemon.recv().unwrap();
+    let mut other = Other::start(&["echo"]);
+    let mut bounce = TcpStream::connect((Ipv4Addr::LOCALHOST, other.line().parse::<u16>().unwrap())).unwrap();
+    bounce.set_nodelay(true).unwrap();
+    let mut one = Events::open(daemon.http);
+    let (mut ours, mut floor) = (Vec::new(), Vec::new());
+    for turn in 0..TURNS {
+        let bytes = report(turn);
+        let begun = clock();
+        wire.write_all(&bytes).unwrap();
+        one.next("accessory");
+        ours.push(begun.elapsed().as_secs_f64() * 1e6);
+        let begun = clock();
+        bounce.write_all(&bytes).unwrap();
+        bounce.read_exact(&mut vec![0; bytes.len()]).unwrap();
+        floor.push(begun.elapsed().as_secs_f64() * 1e6);
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    let mut many: Vec<Events> = (0..LISTENERS).map(|_| Events::open(daemon.http)).collect();
+    let mut last = Vec::new();
+    for turn in TURNS..TURNS + TURNS / 4 {
+        let begun = clock();
+        wire.write_all(&report(turn)).unwrap();
+        for events in &mut many {
+            events.next("accessory");
+        }
+        last.push(begun.elapsed().as_secs_f64() * 1e6);
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    written(&ours, &floor, &last)
+}
+
+fn written(ours: &[f64], floor: &[f64], last: &[f64]) -> Section {
+    let mut section = Section::new("2. From the wire to a reader");
+    section.say(format!(
+        "A report of 16 bytes is written into the gateway's socket of a running daemon; the clock stops when its \
+         `accessory` event has been read from `/api/events`: two hops over loopback between two programs, and what \
+         lies between them. The floor is an echo of the same bytes by another program: the same two hops. {TURNS} \
+         turns, by turns."
+    ));
+    let floor_middle = median(floor.iter().copied());
+    let row = |what: &str, times: &[f64]| {
+        let middle = median(times.iter().copied());
+        let tail = quantile(times.iter().copied(), 0.99);
+        vec![what.to_owned(), number(middle), number(tail), number(middle / floor_middle)]
+    };
+    section.table(
+        &["path", "p50 µs", "p99 µs", "to the floor"],
+        &[
+            row("report to event", ours),
+            row(&format!("report to the last of {LISTENERS} event streams"), last),
+            row("floor: echo", floor),
+        ],
+    );
+    section
+}
