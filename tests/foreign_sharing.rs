@@ -165,7 +165,7 @@ fn read_all_along(http: &str, over: &AtomicBool) -> u32 {
     let mut reads = 0;
     while !over.load(Ordering::Relaxed) {
         let (status, list) = ask(http, "GET", "/api/accessories", None, WITHIN).unwrap();
-        assert_eq!((status, list.as_array().unwrap().len()), (200, 24));
+        assert_eq!((status, list.as_array().unwrap().len()), (200, 26));
         if reads % 20 == 0 {
             let lamp = "/api/accessories/utility_light?max_age_ms=0";
             let (status, lamp) = ask(http, "GET", lamp, None, WITHIN).unwrap();
