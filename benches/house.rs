@@ -55,7 +55,7 @@ impl Handler<Look> for Bare {
 }
 
 /// Dials the emulated house in memory.
-struct MemoryDial(Emulator);
+pub(crate) struct MemoryDial(pub(crate) Emulator);
 
 impl Dial for MemoryDial {
     fn dial(&self) -> Dialled {
@@ -72,7 +72,7 @@ impl Dial for MemoryDial {
 }
 
 /// A door that hears what accessories show, as every house has one.
-struct Door;
+pub(crate) struct Door;
 
 impl Actor for Door {
     type Context = Context<Self>;
@@ -95,9 +95,8 @@ pub(crate) struct House {
 }
 
 /// Three XP24 and four XP33LED: 24 outputs, an accessory each.
-fn config_of_24() -> Config {
-    let mut text = String::from("[[gateway]]\nid = \"home\"\naddress = \"emulator\"\n");
-    text += "[[module]]\nserial = \"0012345099\"\ntype = \"XP230\"\nlink = 99\n";
+pub(crate) fn text_of_24(address: &str) -> String {
+    let mut text = format!("[[gateway]]\nid = \"home\"\naddress = \"{address}\"\n");
     for n in 1..=7u8 {
         let (module, outputs, kind) = if n <= 3 { ("XP24", 4, "light") } else { ("XP33LED", 3, "dimmer") };
         text += &format!("[[module]]\nserial = \"00123450{n:02}\"\ntype = \"{module}\"\nlink = {n}\n");
@@ -108,6 +107,13 @@ fn config_of_24() -> Config {
             );
         }
     }
+    text
+}
+
+/// The same with the bridge itself, behind the emulated gateway.
+fn config_of_24() -> Config {
+    let mut text = text_of_24("emulator");
+    text += "[[module]]\nserial = \"0012345099\"\ntype = \"XP230\"\nlink = 99\n";
     config::parse("bench.toml", &text, Path::new("/")).unwrap()
 }
 

@@ -1,13 +1,12 @@
 //! What is said on the bus, in virtual time over emulated hardware: telegrams and the share of bus time.
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, System};
+use actix::{Actor, Addr, System};
 use conbusd::actors::accessory::Accessory;
 use conbusd::actors::ask;
-use conbusd::actors::events::{AccessoryChanged, GetState, SetTarget};
+use conbusd::actors::events::{GetState, SetTarget};
 use conbusd::app::{Audience, assemble};
 use conbusd::conbus::Percent;
 use conbusd::config;
@@ -15,39 +14,12 @@ use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use conbusd::policy::BusError;
 use conbusd::policy::store::Want;
 use conbusd::policy::switch::{Target, Until};
-use conbusd::transport::{BusStream, Dial, Dialled};
+use conbusd::transport::Dial;
 
 use crate::figures::{Section, number};
+use crate::house::{Door, MemoryDial};
 
 const WITHIN: Duration = Duration::from_secs(10);
-
-struct MemoryDial(Emulator);
-
-impl Dial for MemoryDial {
-    fn dial(&self) -> Dialled {
-        let stream = self.0.connect();
-        Box::pin(async move {
-            let stream = stream.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
-            Ok(Box::new(stream) as Box<dyn BusStream>)
-        })
-    }
-
-    fn target(&self) -> String {
-        "memory".into()
-    }
-}
-
-struct Door;
-
-impl Actor for Door {
-    type Context = Context<Self>;
-}
-
-impl Handler<AccessoryChanged> for Door {
-    type Result = ();
-
-    fn handle(&mut self, _: AccessoryChanged, _: &mut Context<Self>) {}
-}
 
 /// 24 outputs on a bus with the timing of hardware.
 struct House {
@@ -65,7 +37,7 @@ struct Said {
 impl House {
     async fn start() -> Self {
         let config =
-            config::parse("bench.toml", &crate::start::config_of_24("emulator"), Path::new("/")).unwrap();
+            config::parse("bench.toml", &crate::house::text_of_24("emulator"), Path::new("/")).unwrap();
         let modules = config
             .modules
             .iter()

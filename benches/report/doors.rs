@@ -9,8 +9,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 
 use crate::figures::{Bar, Section, median, number, quantile};
+use crate::house::text_of_24;
 use crate::programs::{Client, Daemon, Other, clock, cpu_nanoseconds};
-use crate::start::config_of_24;
 
 /// Requests of one measurement, of each client.
 const REQUESTS: usize = 1_000;
@@ -148,7 +148,7 @@ fn rounds(servers: &[Server<'_>], path: &'static str, clients: usize) -> Vec<Vec
 pub(crate) fn section() -> Section {
     let mut section = Section::new("4. Doors");
     let mut gateway = Other::start(&["house24"]);
-    let daemon = Daemon::start(&config_of_24(&format!("127.0.0.1:{}", gateway.line())));
+    let daemon = Daemon::start(&text_of_24(&format!("127.0.0.1:{}", gateway.line())));
     let mut client = daemon.listening();
     while client.json("/api/status")["cache"]["entries"].as_u64() < Some(24) {
         std::thread::sleep(Duration::from_millis(50));

@@ -114,7 +114,7 @@ pub(crate) async fn serve(modules: &str, gateways: &str, timing: &str) {
 
 /// The other program: the house of 24 outputs, with the timing of hardware.
 pub(crate) async fn serve_24() {
-    let text = crate::start::config_of_24("emulator");
+    let text = crate::house::text_of_24("emulator");
     let config = conbusd::config::parse("bench.toml", &text, std::path::Path::new("/")).unwrap();
     let house = Emulator::new(conbusd::app::run::emulated_house(&config, 0));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

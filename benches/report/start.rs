@@ -7,28 +7,13 @@ use std::time::Duration;
 use conbusd::conbus::{Datapoint, SerialNumber, System, Telegram};
 
 use crate::figures::{Bar, Section, median, number};
+use crate::house::text_of_24;
 use crate::programs::{Client, Daemon, Other, clock};
 
 const ROUNDS: usize = 5;
 
 /// What the bus wants between a reply and the next telegram (protocol reference 7.3).
 const GAP: Duration = Duration::from_millis(20);
-
-/// Three XP24 and four XP33LED: 24 outputs, an accessory each.
-pub(crate) fn config_of_24(address: &str) -> String {
-    let mut text = format!("[[gateway]]\nid = \"home\"\naddress = \"{address}\"\n");
-    for n in 1..=7u8 {
-        let (module, outputs, kind) = if n <= 3 { ("XP24", 4, "light") } else { ("XP33LED", 3, "dimmer") };
-        text += &format!("[[module]]\nserial = \"00123450{n:02}\"\ntype = \"{module}\"\nlink = {n}\n");
-        for output in 0..outputs {
-            text += &format!(
-                "[[accessory]]\nid = \"m{n}o{output}\"\nname = \"Lamp {n} {output}\"\nkind = \"{kind}\"\n\
-                 module = \"00123450{n:02}\"\noutput = {output}\n"
-            );
-        }
-    }
-    text
-}
 
 /// When what was so far, in milliseconds after the start.
 struct Started {
@@ -44,7 +29,7 @@ fn fresh(client: &mut Client) -> usize {
 }
 
 fn start(port: u16) -> Started {
-    let daemon = Daemon::start(&config_of_24(&format!("127.0.0.1:{port}")));
+    let daemon = Daemon::start(&text_of_24(&format!("127.0.0.1:{port}")));
     let mut client = daemon.listening();
     let since = || daemon.begun.elapsed().as_secs_f64() * 1000.0;
     let listening = since();
