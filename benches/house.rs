@@ -17,7 +17,7 @@ use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use conbusd::policy::settle::{Basis, PointValue, Settle};
 use conbusd::policy::store::{Effect, ModulePlan, Observation, Outcome, Store, StorePlan, Want};
 use conbusd::policy::switch::AccessoryState;
-use conbusd::policy::{BusError, Freshness, GatewayId, Reading, Urgency};
+use conbusd::policy::{BusError, Freshness, GatewayId, Moment, Reading, Urgency};
 use conbusd::transport::{BusStream, Dial, Dialled};
 use lru::LruCache;
 
@@ -90,6 +90,8 @@ pub(crate) struct House {
     bare: Addr<Bare>,
     store: RefCell<(Store, Vec<Effect>)>,
     points: Vec<Point>,
+    /// When it stood: what a bare actor is told, which looks at no clock.
+    stood_at: Moment,
     /// Switched on for as long as the house stands.
     _emulator: Emulator,
 }
@@ -166,6 +168,7 @@ impl House {
             bare: Bare(known).start(),
             store: RefCell::new((store_of(&config), Vec::new())),
             points,
+            stood_at: now(),
             _emulator: emulator,
         }
     }
@@ -187,8 +190,9 @@ impl House {
         house
     }
 
-    fn read(&self, at: usize) -> Read {
-        Read { point: self.points[at % self.points.len()], max_age: Want::Known, urgency: Urgency::Reader }
+    fn read(&self, at: usize, asked_at: Moment) -> Read {
+        let point = self.points[at % self.points.len()];
+        Read { point, max_age: Want::Known, urgency: Urgency::Reader, asked_at }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the bare send that everything else is held against")]
@@ -196,11 +200,11 @@ impl House {
         &self,
         at: usize,
     ) -> impl Future<Output = Result<Result<Reading, BusError>, MailboxError>> {
-        self.bare.send(Look(self.read(at))).timeout(WITHIN)
+        self.bare.send(Look(self.read(at, self.stood_at))).timeout(WITHIN)
     }
 
     pub(crate) fn cache(&self, at: usize) -> impl Future<Output = Result<Reading, BusError>> {
-        ask(&self.app.cache, self.read(at), WITHIN)
+        ask(&self.app.cache, self.read(at, now()), WITHIN)
     }
 
     pub(crate) fn accessory(&self, at: usize) -> impl Future<Output = Result<AccessoryState, BusError>> {
@@ -209,8 +213,8 @@ impl House {
 
     fn store(&self, at: usize) -> bool {
         let (store, effects) = &mut *self.store.borrow_mut();
-        let Read { point, max_age, urgency } = self.read(at);
-        matches!(store.read(point, max_age, urgency, now(), effects), Outcome::Now(Ok(_)))
+        let Read { point, max_age, urgency, asked_at } = self.read(at, now());
+        matches!(store.read(point, max_age, urgency, asked_at, effects), Outcome::Now(Ok(_)))
     }
 
     pub(crate) async fn in_a_row(&self, way: Way, reads: usize) {

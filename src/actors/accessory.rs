@@ -146,8 +146,7 @@ impl Accessory {
         }
     }
 
-    fn mark_used(&mut self) {
-        let at = now();
+    fn mark_used(&mut self, at: Moment) {
         if self.marked.is_none_or(|marked| at.since(marked) >= MARK_EVERY) {
             let serial = self.plan.switch.point.serial;
             // No room: the next use marks it.
@@ -184,14 +183,15 @@ impl Accessory {
             }
             Effect::Press(input) => self.press(input, ctx),
             Effect::Verify(since) => {
-                let answer = self.read(Want::Since(since), Urgency::Confirm);
+                let answer = self.read(Want::Since(since), Urgency::Confirm, now());
                 ctx.spawn(answer.into_actor(self).map(|outcome, this: &mut Self, ctx| {
                     this.switch.verified(outcome, now(), &mut this.effects);
                     this.perform(ctx);
                 }));
             }
             Effect::Reread => {
-                let answer = self.read(Want::Since(now()), Urgency::Reader);
+                let at = now();
+                let answer = self.read(Want::Since(at), Urgency::Reader, at);
                 ctx.spawn(answer.into_actor(self).map(|_, _, _| ()));
             }
             Effect::Invalidate => {
@@ -217,9 +217,9 @@ impl Accessory {
         ask(&self.peers.connection, exchange, WRITE_WITHIN + Duration::from_secs(1))
     }
 
-    fn read(&self, max_age: Want, urgency: Urgency) -> Asked<Cache, Read> {
+    fn read(&self, max_age: Want, urgency: Urgency, asked_at: Moment) -> Asked<Cache, Read> {
         let point = self.plan.switch.point;
-        ask(&self.peers.cache, Read { point, max_age, urgency }, READ_WITHIN)
+        ask(&self.peers.cache, Read { point, max_age, urgency, asked_at }, READ_WITHIN)
     }
 
     /// Press and release, one right behind the other: the outbox keeps them 60 ms apart.
@@ -307,8 +307,9 @@ impl Handler<GetState> for Accessory {
     type Result = Relayed;
 
     fn handle(&mut self, get: GetState, _: &mut Context<Self>) -> Self::Result {
-        self.mark_used();
-        Relayed { asked: self.read(get.max_age, Urgency::Reader), reader: None }
+        let at = now();
+        self.mark_used(at);
+        Relayed { asked: self.read(get.max_age, Urgency::Reader, at), reader: None }
     }
 }
 
@@ -357,7 +358,7 @@ impl Handler<SetTarget> for Accessory {
     type Result = Response<Result<AccessoryState, BusError>>;
 
     fn handle(&mut self, set: SetTarget, ctx: &mut Context<Self>) -> Self::Result {
-        self.mark_used();
+        self.mark_used(now());
         debug!(target: "accessory", "wanted id={} on={:?} level={:?}", self.plan.name, set.target.on, set.target.level);
         let asker =
             self.switch.set(set.target, set.until, Cause::Client(set.client), now(), &mut self.effects);

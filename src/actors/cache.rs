@@ -167,6 +167,9 @@ impl Handler<Read> for Cache {
     type Result = Response<Result<Reading, BusError>>;
 
     fn handle(&mut self, read: Read, ctx: &mut Context<Self>) -> Self::Result {
+        if let Some(reading) = self.store.hit(read.point, read.max_age, read.asked_at) {
+            return Response::reply(Ok(reading));
+        }
         let outcome = self.store.read(read.point, read.max_age, read.urgency, now(), &mut self.effects);
         let response = match outcome {
             Outcome::Now(answer) => Response::reply(answer),

@@ -39,6 +39,8 @@ pub struct Read {
     pub max_age: Want,
     /// How urgent a read of the bus is, should one be needed.
     pub urgency: Urgency,
+    /// When it was asked. Whether the cache knows well enough is judged by it, so that a hit costs one look at the clock.
+    pub asked_at: Moment,
 }
 
 /// From the poller to the cache: read this output's module again.

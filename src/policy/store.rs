@@ -141,14 +141,19 @@ impl Store {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) -> Outcome {
-        if let Some(entry) = self.entries.get(&point) {
-            let reading = entry.reading(self.links.is_up(entry.gateway), self.plan.ttl, now);
-            if reading.freshness == Freshness::Fresh && self.plan.enabled && entry.satisfies(want) {
-                self.counters.hits += 1;
-                return Outcome::Now(Ok(reading));
-            }
+        match self.hit(point, want, now) {
+            Some(reading) => Outcome::Now(Ok(reading)),
+            None => self.read_behind(point, want, urgency, now, effects),
         }
-        self.read_behind(point, want, urgency, now, effects)
+    }
+
+    /// What is known, when that is good enough for somebody who asked at `asked_at`; counts as use.
+    pub fn hit(&mut self, point: Point, want: Want, asked_at: Moment) -> Option<Reading> {
+        let entry = self.entries.get(&point)?;
+        let reading = entry.reading(self.links.is_up(entry.gateway), self.plan.ttl, asked_at);
+        let good = reading.freshness == Freshness::Fresh && self.plan.enabled && entry.satisfies(want);
+        self.counters.hits += u64::from(good);
+        good.then_some(reading)
     }
 
     fn read_behind(

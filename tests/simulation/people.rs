@@ -67,7 +67,7 @@ impl House {
         }
         let (lamp, court, line) = (self.lamps[index], self.court.clone(), self.line.clone());
         let (asked, asleep) = (line.now(), line.asleep.get());
-        let read = Read { point: lamp.point, max_age, urgency: Urgency::Reader };
+        let read = Read { point: lamp.point, max_age, urgency: Urgency::Reader, asked_at: moment() };
         let answer = ask(&self.app.cache, read, READ_WITHIN * 2);
         spawn_local(async move {
             let answer = answer.await;

@@ -161,10 +161,15 @@ fn entry(
 ) -> mdns_sd::Result<ServiceInfo> {
     let host = format!("conbusd-{}.local.", device_id.replace(':', "").to_lowercase());
     let instance = instance(name, device_id);
-    match scope.address() {
-        Some(address) => ServiceInfo::new(KIND, &instance, &host, address, port, record),
-        None => Ok(ServiceInfo::new(KIND, &instance, &host, "", port, record)?.enable_addr_auto()),
-    }
+    let mut entry = match scope.address() {
+        Some(address) => ServiceInfo::new(KIND, &instance, &host, address, port, record)?,
+        None => ServiceInfo::new(KIND, &instance, &host, "", port, record)?.enable_addr_auto(),
+    };
+    // Both names carry an id that was drawn for this bridge alone, so there is nobody to ask. And a record that changed
+    // would be asked for again, where the answer with the old one, which we hear ourselves, counts as a rival's: the
+    // bridge would call itself "(2)" or stay silent.
+    entry.set_requires_probe(false);
+    Ok(entry)
 }
 
 /// Looks for the own record as a controller would, and says so when it is not there.
@@ -212,6 +217,15 @@ mod tests {
         assert_eq!(instance("Home", "AA:BB:CC:DD:EE:FF"), "Home EEFF");
         assert!(instance(&"é.".repeat(60), "AA:BB:CC:DD:EE:FF").len() <= 63);
         assert!(!instance("St. Ives", "AA:BB:CC:DD:EE:FF").contains('.'));
+    }
+
+    #[test]
+    fn a_record_that_changed_is_told_at_once_and_is_nobodys_rival() {
+        let state = State::new(system_draw);
+        let (bridge, scope) =
+            (&state.bridges[0], Scope::new("127.0.0.1".parse().unwrap(), None, None));
+        let entry = entry("Home", &bridge.device_id, &record(bridge), &scope, 51826).unwrap();
+        assert!(!entry.requires_probe());
     }
 
     #[test]
