@@ -93,31 +93,89 @@ pub(super) fn modules<'a>(
     modules
 }
 
-/// Whether the daemon is ready, and why not: one line a check.
-pub(super) fn readiness<'a>(
-    links: impl Iterator<Item = (&'a str, Option<LinkState>)>,
-    cache: &Picture,
-) -> (bool, String) {
+/// What has to be well for the daemon to be ready; its name is how a client leaves it out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Part {
+    /// The links to the gateways.
+    Link,
+    /// The cache.
+    Cache,
+    /// The poller.
+    Poller,
+    /// This door.
+    Http,
+    /// The HomeKit door.
+    HomeKit,
+    /// The MQTT door, and its broker.
+    Mqtt,
+    /// The shared port.
+    Mux,
+}
+
+impl Part {
+    /// All of them, in the order in which they are told.
+    pub(super) const ALL: [Self; 7] =
+        [Self::Link, Self::Cache, Self::Poller, Self::Http, Self::HomeKit, Self::Mqtt, Self::Mux];
+
+    /// How it is called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Cache => "cache",
+            Self::Poller => "poller",
+            Self::Http => "http",
+            Self::HomeKit => "homekit",
+            Self::Mqtt => "mqtt",
+            Self::Mux => "mux",
+        }
+    }
+}
+
+/// A line of readiness.
+#[derive(Debug)]
+pub(super) struct Check {
+    part: Part,
+    passed: bool,
+    what: String,
+}
+
+/// The check of a link.
+pub(super) fn link(gateway: &str, state: Option<LinkState>) -> Check {
+    let state = match state {
+        Some(LinkState::Up) => "up",
+        Some(LinkState::Dialling) => "dialling",
+        Some(LinkState::Down) | None => "down",
+    };
+    Check { part: Part::Link, passed: state == "up", what: format!("link of gateway {gateway} is {state}") }
+}
+
+/// The check of an actor by what it tells of itself.
+pub(super) fn part(part: Part, picture: &Picture) -> Check {
+    let connected = picture.as_ref().ok().and_then(|told| told["connected"].as_bool());
+    let (passed, how) = match (part, connected, word(picture)) {
+        (Part::Mqtt, Some(true), _) => (true, "is connected to its broker"),
+        (Part::Mqtt, _, "ok") => (false, "is not connected to its broker"),
+        (_, _, "ok") => (true, "answers"),
+        (_, _, other) => (false, other),
+    };
+    Check { part, passed, what: format!("{} {how}", part.name()) }
+}
+
+/// Whether the daemon is ready, and why not: one line a check. What is left out is told and does not count.
+pub(super) fn readiness(checks: &[Check], left_out: &[Part]) -> (bool, String) {
     let mut text = String::new();
     let mut ready = true;
-    let mut check = |passed: bool, what: std::fmt::Arguments<'_>| {
-        ready &= passed;
-        let verdict = if passed { "ok" } else { "not ready" };
-        writeln!(text, "{verdict}: {what}").expect("a string takes everything");
-    };
-    for (gateway, link) in links {
-        let state = match link {
-            Some(LinkState::Up) => "up",
-            Some(LinkState::Dialling) => "dialling",
-            Some(LinkState::Down) | None => "down",
+    for Check { part, passed, what } in checks {
+        let verdict = match (passed, left_out.contains(part)) {
+            (true, _) => "ok",
+            (false, true) => "left out",
+            (false, false) => {
+                ready = false;
+                "not ready"
+            }
         };
-        check(state == "up", format_args!("link of gateway {gateway} is {state}"));
+        writeln!(text, "{verdict}: {what}").expect("a string takes everything");
     }
-    let cache = match word(cache) {
-        "ok" => "answers",
-        other => other,
-    };
-    check(cache == "answers", format_args!("cache {cache}"));
     (ready, text)
 }
 
@@ -181,15 +239,29 @@ mod tests {
 
     #[test]
     fn readiness_has_a_line_for_each_check() {
-        let links = [("home", Some(LinkState::Up)), ("barn", None)];
-        let (ready, text) = readiness(links.into_iter(), &Ok(json!({})));
+        let checks = |broker: bool, cache: Picture| {
+            vec![
+                link("home", Some(LinkState::Up)),
+                part(Part::Cache, &cache),
+                part(Part::Mqtt, &Ok(json!({"connected": broker}))),
+            ]
+        };
+        let (ready, text) = readiness(&checks(true, Ok(json!({}))), &[]);
+        let well = "ok: link of gateway home is up\nok: cache answers\nok: mqtt is connected to its broker\n";
+        assert!(ready && text == well, "{text}");
+        let (ready, text) = readiness(&checks(false, Err(BusError::TimedOut)), &[Part::Mqtt]);
         assert!(!ready);
         assert_eq!(
             text,
-            "ok: link of gateway home is up\nnot ready: link of gateway barn is down\nok: cache answers\n"
+            "ok: link of gateway home is up\nnot ready: cache busy\nleft out: mqtt is not connected to its broker\n"
         );
-        assert!(readiness([("home", Some(LinkState::Up))].into_iter(), &Ok(json!({}))).0);
-        let (ready, text) = readiness(std::iter::empty(), &Err(BusError::TimedOut));
-        assert!(!ready && text == "not ready: cache busy\n");
+        assert!(!readiness(&checks(false, Ok(json!({}))), &[]).0, "a door that is open has to be well");
+        assert!(readiness(&checks(false, Ok(json!({}))), &[Part::Mqtt]).0);
+        let (ready, text) = readiness(&[link("barn", None)], &[Part::Cache]);
+        assert!(!ready && text == "not ready: link of gateway barn is down\n");
+        assert_eq!(
+            readiness(&[part(Part::Mqtt, &Err(BusError::Stopping))], &[]).1,
+            "not ready: mqtt stopped\n"
+        );
     }
 }
