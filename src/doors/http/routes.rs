@@ -1,5 +1,6 @@
 //! Which path is answered how: asks the accessories and words what they say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::figures::figures;
 use super::gate::ALIVE;
 use super::hub::Feed;
 use super::json::{self, AccessoryObject};
+use super::pictures::StatusObject;
 use super::status::{self, Check, Part, Picture};
 use super::translate::{self, Fault};
 use super::{House, Limits, beside, document, history, page};
@@ -290,8 +292,8 @@ async fn overview(State(site): Shared) -> Response {
         Some(mux) => Some(mux.look(OBSERVE_WITHIN).await),
         None => None,
     };
-    let mut actors = serde_json::Map::new();
-    let mut note = |name: String, picture: &Picture| actors.insert(name, status::word(picture).into());
+    let mut actors = BTreeMap::new();
+    let mut note = |name: String, picture: &Picture| actors.insert(name, status::word(picture));
     for (name, picture) in ["cache", "poller", "http", "keeper"].iter().zip(&singles) {
         note((*name).into(), picture);
     }
@@ -311,24 +313,24 @@ async fn overview(State(site): Shared) -> Response {
             let link = links.get(&at).copied();
             status::gateway(&card.id, &card.address, link, connection, listener)
         });
-    let gateways: Vec<Value> = gateways.collect();
+    let gateways = gateways.collect();
     let mut singles = singles.into_iter().map(status::shown);
     let mut single = || singles.next().unwrap_or_default();
     let (cache, poller, hub) = (single(), status::without_modules(single()), single());
     let state = single();
-    good(json::bytes(&json!({
-        "name": site.name,
-        "version": env!("CARGO_PKG_VERSION"),
-        "gateways": gateways,
-        "cache": cache,
-        "poller": poller,
-        "state": state,
-        "mux": mux.map(status::shown),
-        "reload": status::reload(&house.reloads.borrow(), now()),
-        "http": {"door": site.tally.picture(), "hub": hub},
-        "mqtt": mqtt.into_iter().map(status::shown).next(),
-        "actors": actors,
-    })))
+    good(json::bytes(&StatusObject {
+        name: site.name.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        gateways,
+        cache,
+        poller,
+        state,
+        mux: mux.map(status::shown).unwrap_or_default(),
+        reload: status::reload(&house.reloads.borrow(), now()),
+        http: json!({"door": site.tally.picture(), "hub": hub}),
+        mqtt: mqtt.into_iter().map(status::shown).next().unwrap_or_default(),
+        actors,
+    }))
 }
 
 async fn follow(State(site): Shared, uri: Uri) -> Result<Response, Fault> {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
+use super::pictures::{GatewayObject, ModuleObject};
 use crate::actors::events::LinkState;
 use crate::doors::{AccessoryFace, Reload};
 use crate::policy::{BusError, Moment};
@@ -54,41 +55,39 @@ pub(super) fn gateway(
     link: Option<LinkState>,
     connection: Picture,
     listener: Picture,
-) -> Value {
+) -> GatewayObject {
     let mut fields = Map::new();
-    fields.insert("id".into(), id.into());
-    fields.insert("address".into(), address.into());
-    // What was last told of the link, should the connection be too busy to tell.
-    fields.insert("link".into(), json!(link.unwrap_or(LinkState::Down)));
     for (actor, picture) in [("connection", connection), ("listener", listener)] {
         match picture {
             Ok(Value::Object(told)) => {
-                fields
-                    .extend(told.into_iter().filter(|(name, _)| !matches!(name.as_str(), "id" | "address")));
+                fields.extend(told);
             }
             other => {
                 fields.insert(actor.into(), shown(other));
             }
         }
     }
-    fields.into()
+    fields.remove("id");
+    fields.remove("address");
+    let told = fields.remove("link").and_then(|told| serde_json::from_value(told).ok());
+    // What was last told of the link, should the connection be too busy to tell.
+    let link = told.or(link).unwrap_or(LinkState::Down);
+    GatewayObject { id: id.into(), address: address.into(), link, told: fields }
 }
 
 /// The modules of the poller's picture, each with the ids of the accessories on it.
 pub(super) fn modules<'a>(
     mut poller: Value,
     faces: &(impl Iterator<Item = &'a AccessoryFace> + Clone),
-) -> Value {
-    let mut modules = poller.get_mut("modules").map(Value::take).unwrap_or_default();
-    let Some(list) = modules.as_array_mut() else { return json!([]) };
-    for module in list {
-        let serial = module["serial"].as_str().unwrap_or_default();
-        let accessories: Vec<&str> = faces
+) -> Vec<ModuleObject> {
+    let told = poller.get_mut("modules").map(Value::take).unwrap_or_default();
+    // A test reads what the roster tells: every field of it is one of the object.
+    let mut modules: Vec<ModuleObject> = serde_json::from_value(told).unwrap_or_default();
+    for module in &mut modules {
+        let on_it = faces
             .clone()
-            .filter(|face| face.point.is_some_and(|point| point.serial.to_string() == serial))
-            .map(|face| face.id.as_str())
-            .collect();
-        module["accessories"] = accessories.into();
+            .filter(|face| face.point.is_some_and(|point| point.serial.to_string() == module.serial));
+        module.accessories = on_it.map(|face| face.id.clone()).collect();
     }
     modules
 }
@@ -192,7 +191,7 @@ mod tests {
         let both =
             gateway("home", "1.2.3.4:5", Some(LinkState::Down), connection, Ok(json!({"storms_total": 2})));
         assert_eq!(
-            both,
+            json!(both),
             json!({"id": "home", "address": "1.2.3.4:5", "link": "up", "connects_total": 1, "storms_total": 2})
         );
     }
@@ -202,7 +201,7 @@ mod tests {
         let up = Some(LinkState::Up);
         let quiet = gateway("home", "a", up, Err(BusError::TimedOut), Err(BusError::Stopping));
         assert_eq!(
-            quiet,
+            json!(quiet),
             json!({"id": "home", "address": "a", "link": "up", "connection": "busy", "listener": "stopped"})
         );
         assert_eq!(shown(Err(BusError::TimedOut)), json!("busy"));
@@ -227,14 +226,10 @@ mod tests {
         let poller =
             json!({"running": true, "modules": [{"serial": "0012345004"}, {"serial": "0012345006"}]});
         assert_eq!(without_modules(poller.clone()), json!({"running": true}));
-        assert_eq!(
-            modules(poller, &faces.iter()),
-            json!([
-                {"serial": "0012345004", "accessories": ["a", "c"]},
-                {"serial": "0012345006", "accessories": []},
-            ])
-        );
-        assert_eq!(modules(json!({}), &faces.iter()), json!([]));
+        let told = modules(poller, &faces.iter());
+        let told: Vec<_> = told.iter().map(|one| (one.serial.as_str(), one.accessories.join(" "))).collect();
+        assert_eq!(told, [("0012345004", "a c".to_owned()), ("0012345006", String::new())]);
+        assert_eq!(modules(json!({}), &faces.iter()), []);
     }
 
     #[test]
