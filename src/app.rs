@@ -174,7 +174,13 @@ pub fn assemble_from(
         let facts = listener_facts(&cache, &poller, audience);
         context.run(Listener::new(plans.listener(index), facts));
     }
-    let peers = Peers { cache: &cache, poller: &poller, connections: &connections, audience };
+    let peers = Peers {
+        cache: &cache,
+        poller: &poller,
+        connections: &connections,
+        audience,
+        gateways: &plans.gateways,
+    };
     let mut cards: Vec<AccessoryCard> = Vec::new();
     for lamp in &lamps {
         cards.push(peers.start(lamp, &cards));
@@ -198,6 +204,8 @@ struct Peers<'a> {
     poller: &'a Addr<Poller>,
     connections: &'a [Addr<Connection>],
     audience: &'a Audience,
+    /// The names of the gateways.
+    gateways: &'a [Name],
 }
 
 impl Peers<'_> {
@@ -215,7 +223,8 @@ impl Peers<'_> {
                     invalidate: Outlet::new(self.cache.clone().recipient()),
                     doors,
                 };
-                let addr = Accessory::new(AccessoryPlan { id, name, switch }, peers).start();
+                let gateway = self.gateways[usize::from(gateway.0)].clone();
+                let addr = Accessory::new(AccessoryPlan { id, name, gateway, switch }, peers).start();
                 return AccessoryCard { face, addr: AccessoryAddr::Output(addr) };
             }
             Body::Group(members) => {

@@ -96,6 +96,8 @@ pub struct AccessoryPlan {
     pub id: AccessoryId,
     /// Its configured id.
     pub name: Name,
+    /// The configured id of its gateway.
+    pub gateway: Name,
     /// Its output and how it is switched.
     pub switch: SwitchPlan,
 }
@@ -432,7 +434,7 @@ impl Handler<Measure> for Accessory {
 
     fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
         let mut sheet = Sheet::default();
-        self.switch.measure(now(), &mut sheet);
+        self.switch.measure(&self.plan.gateway, now(), &mut sheet);
         Ok(sheet)
     }
 }

@@ -25,8 +25,8 @@ const COST_RELAY: Duration = Duration::from_millis(80);
 /// The same with the D15 of a dimmer.
 const COST_DIMMER: Duration = Duration::from_millis(170);
 
-/// How often modules are asked for their temperature and their fault code where somebody is shown them: minutes are
-/// the scale of both (protocol reference 4.3).
+/// How often modules are asked for their temperature and their fault code where a door shows them: minutes are
+/// the scale of both (protocol reference 4.3), and two short telegrams a module in ten of them are next to nothing.
 const DIAGNOSE_EVERY: Duration = Duration::from_secs(10 * 60);
 
 /// The configuration as the actors need it.
@@ -43,7 +43,7 @@ impl Plans {
     pub(super) fn of(config: &Config, rules: &Rules) -> Self {
         Self {
             rules: rules.clone(),
-            diagnose_every: config.mqtt.is_some().then_some(DIAGNOSE_EVERY),
+            diagnose_every: (config.mqtt.is_some() || config.http.is_some()).then_some(DIAGNOSE_EVERY),
             gateways: config.gateways.iter().map(|gateway| Name::from(gateway.id.as_str())).collect(),
             modules: config.modules.clone(),
             cache: config.cache.clone(),

@@ -13,7 +13,7 @@ use super::plans::Plans;
 use super::{App, Audience, Peers, Rules, drain_one, told_points};
 use crate::actors::cache::CachePlan;
 use crate::actors::connection::LinkPlan;
-use crate::actors::events::{AccessoryId, PointChanged, Reconfigure};
+use crate::actors::events::{AccessoryId, Name, PointChanged, Reconfigure};
 use crate::actors::{Outlet, ask, now};
 use crate::conbus::Point;
 use crate::config::{Changes, Config, Module};
@@ -117,7 +117,7 @@ impl App {
         self.running.lamps = lamps;
         self.running.modules.send_replace(config.modules.clone());
         self.running.config = config;
-        let (come, gone) = self.rehouse();
+        let (come, gone) = self.rehouse(&plans.gateways);
         // Who understands telegrams goes before who keeps what they say, and the poller, which asks, comes last.
         let heard = join(self.reconnect(&plans), self.reinstall(&plans)).await;
         let points = gone.iter().filter_map(|card| card.face.point).collect();
@@ -131,13 +131,14 @@ impl App {
     }
 
     /// Starts the accessories that are new and shows the doors the new list; gives those that are gone.
-    fn rehouse(&mut self) -> (Vec<(Point, Outlet<PointChanged>)>, Vec<AccessoryCard>) {
+    fn rehouse(&mut self, gateways: &[Name]) -> (Vec<(Point, Outlet<PointChanged>)>, Vec<AccessoryCard>) {
         let old = Arc::clone(&self.cards.borrow());
         let peers = Peers {
             cache: &self.cache,
             poller: &self.poller,
             connections: &self.connections,
             audience: &self.running.audience,
+            gateways,
         };
         let mut come = Vec::new();
         let mut cards: Vec<AccessoryCard> = Vec::new();

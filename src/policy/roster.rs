@@ -3,13 +3,13 @@
 //! Owns the queue of identity reads of each connection and the comparison with the config. It knows neither the
 //! bus nor its pace: whoever asks decides when.
 
+mod condition;
 mod reload;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
 
-use super::figures::{Sheet, names};
 use super::{GatewayId, Moment};
 use crate::conbus::{Datapoint, DatapointValue, EventSource, ModuleType, SerialNumber};
 
@@ -329,38 +329,11 @@ impl Roster {
         }
     }
 
-    /// The modules of this gateway that drive loads are to be asked how they are: fault code, and temperature where
-    /// there is a sensor.
-    pub fn diagnose(&mut self, gateway: GatewayId) {
-        for serial in self.actors(gateway) {
-            let has_sensor = self.modules.get(&serial).is_some_and(|module| !module.connection.no_sensor);
-            self.enqueue(serial, Datapoint::ERROR_CODE);
-            if has_sensor && !self.refuses(serial, Datapoint::TEMPERATURE) {
-                self.enqueue(serial, Datapoint::TEMPERATURE);
-            }
-        }
-    }
-
     /// Notes that the module began or ceased to repeat itself.
     pub fn storming(&mut self, serial: SerialNumber, storming: bool) {
         if let Some(module) = self.modules.get_mut(&serial) {
             module.storms += u64::from(storming && !module.storming);
             module.storming = storming;
-        }
-    }
-
-    /// Notes what is known of each module; `gateways` are named in their order.
-    pub fn measure(&self, gateways: &[impl AsRef<str>], sheet: &mut Sheet) {
-        for module in self.modules.values() {
-            let gateway = gateways.get(usize::from(module.plan.gateway.0)).map_or("", AsRef::as_ref);
-            let serial = module.plan.serial.to_string();
-            let labels = [gateway, serial.as_str()];
-            sheet.flag(&names::AVAILABLE, &labels, module.connection.answers == Some(true));
-            sheet.count(&names::REQUEST_TIMEOUTS, &labels, module.timeouts);
-            sheet.count(&names::STORMS_SEEN, &labels, module.storms);
-            if let Some(code) = module.error_code {
-                sheet.flag(&names::ERROR_CODE, &[gateway, &serial, &format!("{code:02X}")], true);
-            }
         }
     }
 

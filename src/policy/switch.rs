@@ -144,21 +144,21 @@ impl Switch {
         self.wish.as_ref().map_or(0, |wish| wish.askers.len())
     }
 
-    /// Notes what it shows and how its wishes went.
-    pub fn measure(&self, now: Moment, sheet: &mut Sheet) {
+    /// Notes what it shows and how its wishes went; it is behind this gateway.
+    pub fn measure(&self, gateway: &str, now: Moment, sheet: &mut Sheet) {
         let state = self.state();
         let (module, output) = (self.plan.point.serial.to_string(), self.plan.point.output.to_string());
         if let Some(at) = state.observed_at {
-            sheet.level(&names::STATE_AGE, &[&module], now.since(at).as_secs_f64());
+            sheet.level(&names::STATE_AGE, &[gateway, &module], now.since(at).as_secs_f64());
         }
         if let Some(on) = state.on {
-            sheet.flag(&names::ON, &[&module, &output], on);
+            sheet.flag(&names::ON, &[gateway, &module, &output], on);
         }
         if let Some(level) = state.brightness {
-            sheet.level(&names::LEVEL, &[&module, &output], f64::from(level.get()) / 100.0);
+            sheet.level(&names::LEVEL, &[gateway, &module, &output], f64::from(level.get()) / 100.0);
         }
-        sheet.took(&names::CONFIRM_TIME, &[], &self.confirmed);
-        sheet.count(&names::UNCONFIRMED, &[], self.unconfirmed);
+        sheet.took(&names::CONFIRM_TIME, &[gateway], &self.confirmed);
+        sheet.count(&names::UNCONFIRMED, &[gateway], self.unconfirmed);
     }
 
     /// When [`Switch::due`] is to be called next.

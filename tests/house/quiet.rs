@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 
+use conbusd::actors::ask;
+use conbusd::actors::events::Observe;
 use log::{LevelFilter, Log, Metadata, Record};
 
-use crate::support::{house_of_24, in_virtual_time, pass, point, seconds};
+use crate::support::{house_of_24, in_virtual_time, pass, point, seconds, serial};
 
 thread_local! {
     /// The lines at info and above of the house on this thread.
@@ -51,6 +53,27 @@ fn a_quiet_house_logs_less_than_a_line_a_minute() {
         let told = lines();
         assert!(told.len() < 60, "an hour at rest: {told:#?}");
         house.finish().await;
+    });
+}
+
+#[test]
+fn what_a_module_tells_of_itself_is_asked_again_every_ten_minutes_while_a_door_shows_it() {
+    in_virtual_time(async {
+        let mut asked = Vec::new();
+        for (door, known) in [("", 0), ("[http]\nlisten = \"127.0.0.1:1\"", 9)] {
+            let house = house_of_24().section(door).warm().await;
+            pass(seconds(60)).await;
+            let before = house.emulator().counters().telegrams_received;
+            house.emulator().with(|house, now| house.set_error_code(now, serial(2), 9));
+            pass(seconds(600)).await;
+            let poller = ask(&house.app.poller, Observe, seconds(1)).await.unwrap();
+            let modules = poller["modules"].as_array().unwrap();
+            let module = modules.iter().find(|module| module["serial"] == "0012345002").unwrap();
+            assert_eq!(module["error_code"], known, "with `{door}`");
+            asked.push(house.emulator().counters().telegrams_received - before);
+            house.finish().await;
+        }
+        assert!(asked[1] <= asked[0] + 15, "D10 of eight modules and D18 of seven: {asked:?}");
     });
 }
 

@@ -180,8 +180,13 @@ fn modules_status_and_health_are_told() {
         let ready = home.get("/readyz").await;
         assert_eq!(
             (ready.status, ready.body.as_str()),
-            (200, "ok: link of gateway home is up\nok: cache answers\n")
+            (
+                200,
+                "ok: link of gateway home is up\nok: cache answers\nok: poller answers\nok: http answers\n"
+            )
         );
+        assert_eq!(home.get("/healthz").await.body, ready.body);
+        home.get("/readyz?exclude=broker").await.is_error(400, "bad_request");
         assert_eq!(home.get("/livez").await.status, 200);
     });
 }

@@ -1,7 +1,10 @@
 //! The document of the API against the door that it describes: the same paths, the same methods, nothing left over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use conbusd::actors::ask;
+use conbusd::actors::events::Observe;
 use conbusd::doors::http;
 use serde_json::Value;
 
@@ -70,6 +73,47 @@ fn every_reference_of_the_document_is_answered_within_it() {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference}");
         }
+    });
+}
+
+/// The fields that an object of the document has, with those that it takes from others.
+fn fields(document: &Value, schema: &Value) -> BTreeSet<String> {
+    let named = schema["$ref"].as_str().and_then(|place| document.pointer(place.strip_prefix('#')?));
+    let schema = named.unwrap_or(schema);
+    let own = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone());
+    let parts = schema["allOf"].as_array().into_iter().flatten();
+    own.chain(parts.flat_map(|part| fields(document, part))).collect()
+}
+
+fn keys(object: &Value) -> BTreeSet<String> {
+    object.as_object().unwrap_or_else(|| panic!("{object}")).keys().cloned().collect()
+}
+
+#[test]
+fn what_the_daemon_tells_of_itself_has_the_fields_that_are_described() {
+    in_real_time(async {
+        let home = Plan::default().warm().await;
+        let document = document(&home).await;
+        let described = |name: &str| fields(&document, &document["components"]["schemas"][name]);
+        let modules = home.get("/api/modules").await.json();
+        let mut told = ask(&home.app.poller, Observe, Duration::from_secs(10)).await.unwrap();
+        told["modules"][0]["accessories"] = Value::Null;
+        for module in [&modules[0], &told["modules"][0]] {
+            assert_eq!(keys(module), described("ModuleObject"));
+        }
+        let status = home.get("/api/status").await.json();
+        assert_eq!(keys(&status), described("StatusObject"));
+        let pictures = [
+            ("GatewayObject", &status["gateways"][0]),
+            ("CacheTotals", &status["cache"]),
+            ("PollerTotals", &status["poller"]),
+        ];
+        for (name, picture) in pictures {
+            let (promised, told) = (described(name), keys(picture));
+            assert!(promised.len() > 2 && promised.is_subset(&told), "{name}: {promised:?} of {told:?}");
+        }
+        assert!(described("GatewayObject").contains("storms_total"));
+        assert_eq!(keys(&home.get("/api/homekit").await.json()), described("HomeKitObject"));
     });
 }
 

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use conbusd::conbus::Telegram;
 use conbusd::emulator::{Dose, Fault, FaultKind};
 use conbusd::policy::figures::{Kind, names};
 
@@ -37,26 +38,30 @@ fn what_happens_in_the_house_moves_the_figures() {
         let home = Plan::default().warm().await;
         let before = scrape(&home).await;
         assert_eq!(before["conbusd_gateway_connected{gateway=\"home\"}"], 1.0);
-        assert_eq!(before["conbusd_output_on{module=\"0012345005\",output=\"2\"}"], 0.0);
+        assert_eq!(before["conbusd_output_on{gateway=\"home\",module=\"0012345005\",output=\"2\"}"], 0.0);
         assert_eq!(before["conbusd_module_available{gateway=\"home\",module=\"0012345004\"}"], 1.0);
-        assert_eq!(before["conbusd_command_to_confirm_seconds_count"], 0.0);
+        assert_eq!(before["conbusd_command_to_confirm_seconds_count{gateway=\"home\"}"], 0.0);
         assert!(before["conbusd_request_duration_seconds_count{gateway=\"home\",function=\"read\"}"] >= 2.0);
 
         assert_eq!(home.put("spots", r#"{"brightness":40}"#).await.status, 200);
         assert_eq!(home.put("plug", r#"{"on":true}"#).await.status, 200);
         let after = scrape(&home).await;
         let rose = |series: &str| after[series] - before[series];
-        assert_eq!(after["conbusd_output_on{module=\"0012345005\",output=\"2\"}"], 1.0);
-        assert!((after["conbusd_output_level_ratio{module=\"0012345005\",output=\"2\"}"] - 0.4).abs() < 1e-9);
-        assert_eq!(after["conbusd_output_on{module=\"0012345004\",output=\"0\"}"], 1.0);
-        assert_eq!(rose("conbusd_command_to_confirm_seconds_count"), 2.0);
-        assert_eq!(after["conbusd_command_to_confirm_seconds_bucket{le=\"+Inf\"}"], 2.0);
+        assert_eq!(after["conbusd_output_on{gateway=\"home\",module=\"0012345005\",output=\"2\"}"], 1.0);
+        assert!(
+            (after["conbusd_output_level_ratio{gateway=\"home\",module=\"0012345005\",output=\"2\"}"] - 0.4)
+                .abs()
+                < 1e-9
+        );
+        assert_eq!(after["conbusd_output_on{gateway=\"home\",module=\"0012345004\",output=\"0\"}"], 1.0);
+        assert_eq!(rose("conbusd_command_to_confirm_seconds_count{gateway=\"home\"}"), 2.0);
+        assert_eq!(after["conbusd_command_to_confirm_seconds_bucket{le=\"+Inf\",gateway=\"home\"}"], 2.0);
         assert_eq!(rose("conbusd_telegrams_sent_total{gateway=\"home\",origin=\"command\"}"), 2.0);
         assert_eq!(rose("conbusd_request_duration_seconds_count{gateway=\"home\",function=\"write\"}"), 2.0);
         assert!(rose("conbusd_telegrams_received_total{gateway=\"home\",type=\"reply\"}") >= 2.0);
         assert!(rose("conbusd_queue_wait_seconds_count{gateway=\"home\"}") >= 2.0);
         assert!(rose("conbusd_http_requests_total") >= 3.0);
-        assert!(after["conbusd_state_age_seconds{module=\"0012345005\"}"] < 60.0);
+        assert!(after["conbusd_state_age_seconds{gateway=\"home\",module=\"0012345005\"}"] < 60.0);
         assert!(after["process_resident_memory_bytes"] > 1e6);
         assert!(after["process_open_fds"] >= 3.0);
     });
@@ -84,6 +89,50 @@ fn a_silent_module_and_a_lost_link_show() {
         {
             pass(10).await;
         }
+    });
+}
+
+/// All series of this figure together.
+fn total(told: &BTreeMap<String, f64>, figure: &str) -> f64 {
+    let of_it = |series: &str| series.split('{').next() == Some(figure);
+    told.iter().filter(|(series, _)| of_it(series)).map(|(_, value)| value).sum()
+}
+
+/// The series without the fault code, which is one of 256.
+fn series_of(told: &BTreeMap<String, f64>) -> BTreeSet<&str> {
+    told.keys().map(|series| series.split(",code=").next().unwrap()).collect()
+}
+
+#[test]
+fn strangers_noise_and_a_storm_move_their_figures_and_make_no_new_series() {
+    in_real_time(async {
+        let home = Plan::default().warm().await;
+        let identified = |told: &BTreeMap<String, f64>| total(told, "conbusd_module_error_code_info") > 1.0;
+        let mut before = scrape(&home).await;
+        while !identified(&before) {
+            pass(20).await;
+            before = scrape(&home).await;
+        }
+        for payload in ["S0099999999F02D12", "R0099999999F02D12xxxx0001", "E02L77I03M", "E02L77I03B"] {
+            home.emulator.overhear(Telegram::parse_payload(payload.as_bytes()).unwrap());
+        }
+        home.emulator.noise(b"<R0099999999F02D10AAXX><R00<E07");
+        home.emulator.storm("0012345005".parse().unwrap(), 200);
+        let mut after = scrape(&home).await;
+        while total(&after, "conbusd_bus_storm_recovery_seconds_count") < 1.0 {
+            pass(50).await;
+            after = scrape(&home).await;
+        }
+        let rose = |figure: &str| total(&after, figure) - total(&before, figure);
+        assert_eq!(rose("conbusd_bus_storms_total"), 1.0);
+        assert_eq!(after["conbusd_bus_storms_total{gateway=\"home\",module=\"0012345005\"}"], 1.0);
+        assert!(rose("conbusd_telegrams_invalid_total") >= 2.0, "{after:#?}");
+        for kind in ["event", "reply", "system"] {
+            let series = format!("conbusd_telegrams_received_total{{gateway=\"home\",type=\"{kind}\"}}");
+            assert!(after[&series] > before[&series], "{series}");
+        }
+        assert_eq!(series_of(&after), series_of(&before));
+        assert!(!after.keys().any(|series| series.contains("99999999") || series.contains("77")));
     });
 }
 

@@ -56,7 +56,10 @@ fn a_broker_that_died_and_came_back_empty_is_told_everything() {
     broker.kill();
     eventually("the door knows", || house.mqtt()["connected"] == false);
     assert_eq!(figures(&house)["conbusd_mqtt_connected"], 0);
-    assert!(text(&house, "/readyz").contains(" 200 OK"), "without a broker it is as ready as before");
+    let ready = text(&house, "/readyz");
+    assert!(ready.contains(" 503 ") && ready.contains("\nnot ready: mqtt is not connected"), "{ready}");
+    let ready = text(&house, "/readyz?exclude=mqtt");
+    assert!(ready.contains(" 200 OK") && ready.contains("\nleft out: mqtt is not connected"), "{ready}");
     assert_eq!(put(&house, "hall", true), 200, "the bus does not care");
     broker.go_on();
     let mut ear = broker.ear();

@@ -4,6 +4,7 @@
 "use strict";
 
 const { chromium } = require("playwright-core");
+const path = require("node:path");
 const readline = require("node:readline");
 
 const FLAGS = [
@@ -15,6 +16,12 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
+
+// How long anything may take before it counts as never: a busy machine is slow, not wrong.
+const NEVER_MS = 120000;
+
+// What a daemon on a busy machine may answer to a look; the page asks again.
+const BUSY = "429 (Too Many Requests)";
 
 const answers = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
@@ -32,12 +39,13 @@ function must(holds, what) {
 /** A new page at this address, in a profile of its own. */
 async function open(browser, base, { width = 1440, height = 1000, scheme = "light", allowed = [] } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, reducedMotion: "reduce" });
+  context.setDefaultTimeout(NEVER_MS);
   const page = await context.newPage();
   const faults = [];
   page.on("console", (message) => {
     const text = message.text();
     const counts = message.type() === "error" || message.type() === "warning";
-    if (counts && !allowed.some((word) => text.includes(word))) faults.push(`console: ${text}`);
+    if (counts && ![...allowed, BUSY].some((word) => text.includes(word))) faults.push(`console: ${text}`);
   });
   page.on("pageerror", (error) => faults.push(`error: ${error.stack ?? error}`));
   page.on("request", (request) => {
@@ -54,13 +62,27 @@ async function open(browser, base, { width = 1440, height = 1000, scheme = "ligh
   return page;
 }
 
+/** What the pages looked like when a claim failed: a picture of each, and a line of its state. */
+async function witness(browser, pictures) {
+  const pages = browser.contexts().flatMap((context) => context.pages());
+  for (const [at, page] of pages.entries()) {
+    const file = path.join(pictures, `failed-${path.basename(process.argv[1], ".js")}-${at}.png`);
+    await page.screenshot({ path: file, timeout: 10000 });
+    const state = await page.evaluate(() => `${document.body.dataset.live}: ${document.getElementById("notes").textContent}`);
+    console.log(`see ${file} (${state})`);
+  }
+}
+
 /** Runs a script with a browser and says `ok` at its end. */
 function run(script) {
   const [, , base, pictures] = process.argv;
   (async () => {
-    const browser = await chromium.launch({ executablePath: process.env.CONBUSD_CHROMIUM, args: FLAGS });
+    const browser = await chromium.launch({ executablePath: process.env.CONBUSD_CHROMIUM, args: FLAGS, timeout: NEVER_MS });
     try {
       await script({ browser, base, pictures });
+    } catch (error) {
+      await witness(browser, pictures).catch((fault) => console.log(`nothing to be seen: ${fault}`));
+      throw error;
     } finally {
       await browser.close();
     }
@@ -78,4 +100,7 @@ function run(script) {
 
 const live = (page) => page.locator('body[data-live="live"]').waitFor();
 
-module.exports = { ask, live, must, open, run };
+/** Until the page has drawn what it was told so far. */
+const drawn = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+
+module.exports = { ask, drawn, live, must, open, run };

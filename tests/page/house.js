@@ -4,10 +4,13 @@
 
 const fs = require("node:fs");
 const path = require("node:path");
-const { live, must, open, run } = require("./browser.js");
+const { drawn, live, must, open, run } = require("./browser.js");
 
 const PROMISED_MS = 200;
-const TRIES = 25;
+// Half of a series must keep the promise; on a busy machine a series is repeated, at most so often.
+const PRESSES = 15;
+const SERIES_MAX = 8;
+const BUSY_MS = 20;
 
 /** Presses a key of the wall and waits in the page until the lamp shows another state; how long that took, in ms. */
 const pressAndSee = (page, input, lamp) =>
@@ -29,14 +32,33 @@ const pressAndSee = (page, input, lamp) =>
     [input, lamp],
   );
 
+/** How long an answer that needs nobody takes: next to nothing where the machine is free. */
+const answerTakes = (page) =>
+  page.evaluate(async () => {
+    const begun = performance.now();
+    await fetch("/livez", { cache: "no-store" });
+    return performance.now() - begun;
+  });
+
+const median = (values) => [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)];
+
 async function wallsMoveThePage(page) {
-  let best = Infinity;
-  for (let time = 0; time < TRIES && best > PROMISED_MS; time += 1) {
-    best = Math.min(best, await pressAndSee(page, 1, "salon_ceiling"));
-    await page.waitForTimeout(250);
+  const told = [];
+  let isKept = false;
+  for (let series = 0; !isKept && series < SERIES_MAX; series += 1) {
+    const [took, answers] = [[], []];
+    while (took.length < PRESSES) {
+      answers.push(await answerTakes(page));
+      took.push(await pressAndSee(page, 1, "salon_ceiling"));
+      await page.waitForTimeout(250);
+    }
+    told.push(`${median(took).toFixed(0)} ms, ${median(answers).toFixed(0)} ms an answer`);
+    // The way from key to page is two of those: a machine that is too busy for them is not held against the daemon.
+    const late = series + 1 < SERIES_MAX || median(answers) < BUSY_MS ? 0 : 2 * median(answers);
+    isKept = median(took) <= PROMISED_MS + late;
   }
-  must(best <= PROMISED_MS, `a wall switch moves the page within ${PROMISED_MS} ms; the best took ${best}`);
-  console.log(`a wall switch moved the page within ${best.toFixed(0)} ms`);
+  must(isKept, `half of the presses move the page within ${PROMISED_MS} ms; the medians were ${told.join("; ")}`);
+  console.log(`half of ${PRESSES} presses moved the page within ${told.at(-1)} (series ${told.length})`);
 }
 
 async function keysAreEnough(page) {
@@ -52,19 +74,20 @@ async function keysAreEnough(page) {
   must(outline === "solid", "the focus is seen");
   const slider = page.getByRole("slider", { name: "Brightness of Wall washers" });
   await slider.focus();
-  for (let step = 0; step < 3; step += 1) await page.keyboard.press("PageUp");
-  await page.locator('.lamp[data-id="salon_wall"][data-on="true"][data-freshness="fresh"]').waitFor();
-  await page.waitForFunction(() => document.querySelector('.lamp[data-id="salon_wall"] .value').textContent === "30 %");
+  for (const level of ["10 %", "20 %", "30 %"]) {
+    await page.keyboard.press("PageUp");
+    const there = page.locator('.lamp[data-id="salon_wall"][data-on="true"][data-freshness="fresh"] .value');
+    await there.filter({ hasText: level }).waitFor();
+  }
 }
 
 async function everyLampKnowsWhoSwitchedIt(page) {
   const lamp = page.locator('.lamp[data-id="porch_lantern"]');
   await lamp.locator("summary").click();
-  const lines = lamp.locator(".history li");
-  await lines.first().waitFor();
-  const text = await lines.first().textContent();
-  must(/^on in \d+ ms – page 127\.0\.0\.1, /.test(text), `the page switched it, but it says ${text}`);
-  must((await lines.first().getAttribute("title")).startsWith("sent <S"), "with its telegrams");
+  // The wish itself closes a moment after the lamp is seen to be on.
+  const told = lamp.locator(".history li").first().filter({ hasText: /^on in \d+ ms – page 127\.0\.0\.1, / });
+  await told.waitFor();
+  must((await told.getAttribute("title")).startsWith("sent <S"), "with its telegrams");
   await lamp.locator("summary").click();
   const pressed = page.locator('.lamp[data-id="salon_ceiling"]');
   await pressed.locator("summary").click();
@@ -81,33 +104,55 @@ async function everyLampKnowsWhoSwitchedIt(page) {
 async function telegramsAreReadable(page) {
   const rows = page.locator("#telegram-list li");
   await page.fill("#filter", "salon ceiling");
-  await page.locator("#telegram-list li").first().waitFor();
+  await drawn(page);
+  await rows.first().waitFor();
   for (const text of await rows.allTextContents()) must(text.includes("Salon ceiling"), `${text} was filtered`);
   await page.fill("#filter", "");
   await page.selectOption("#kind", "event");
-  await page.waitForFunction(() => !document.querySelector('#telegram-list li:not([data-kind="event"])'));
+  await drawn(page);
+  await rows.first().waitFor();
+  must((await page.locator('#telegram-list li:not([data-kind="event"])').count()) === 0, "events only");
   await page.selectOption("#kind", "");
   await page.click("#pause");
-  const before = await rows.count();
+  await drawn(page);
+  const before = await rows.allTextContents();
   await pressAndSee(page, 0, "entrance_ceiling");
   await page.waitForFunction(() => /more since/.test(document.getElementById("telegram-count").textContent));
-  must((await rows.count()) === before, "a paused list stays");
+  await drawn(page);
+  must((await rows.allTextContents()).join() === before.join(), "a paused list stays");
   await page.click("#pause");
-  await page.waitForFunction((count) => document.querySelectorAll("#telegram-list li").length > count, before);
+  // The list is full some time; its newest line is another one whenever it goes on.
+  await page.waitForFunction((line) => document.querySelector("#telegram-list li").textContent !== line, before[0]);
 }
 
 async function everythingIsThere(page) {
   must((await page.locator(".lamp").count()) === 26, "24 lamps, a group and a scene");
-  must((await page.locator("#module-rows tr").count()) === 9, "9 modules");
-  must(await page.locator("#bridges .qr").isVisible(), "the code for a camera");
-  must((await page.locator("#vitals .good").count()) > 0, "vitals");
-  await page.waitForFunction(() => document.querySelectorAll("#charts .line[d]").length > 0);
+  await page.waitForFunction(() => document.querySelectorAll("#module-rows tr").length === 9);
+  await page.locator("#bridges .qr").waitFor();
+  await page.locator("#vitals .good").first().waitFor();
+  await page.waitForFunction(() => document.querySelectorAll('#charts .line[d^="M"]').length === 3);
 }
 
-/** What a tool finds that knows the rules of accessibility: roles, names, contrast. */
+/** What a tool finds that knows the rules of accessibility: roles, names, contrast. It looks at a page that is live all
+ * the time: a lost one is grey, and a busy machine loses one for a moment. */
 async function everybodyCanUseIt(page, where) {
   await page.evaluate(fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  let found = null;
+  while (!found) {
+    await live(page);
+    await page.waitForFunction(() => document.getElementById("notes").childElementCount === 0);
+    found = await page.evaluate(async () => {
+      let stays = true;
+      const watch = new MutationObserver(() => {
+        stays = false;
+      });
+      watch.observe(document.body, { attributes: true, attributeFilter: ["data-live"] });
+      const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
+      watch.disconnect();
+      return stays ? violations : null;
+    });
+  }
+  const violations = found;
   const words = violations.map((one) => `${one.id}: ${one.nodes.map((node) => `${node.target} (${node.failureSummary})`).slice(0, 3).join(", ")}`);
   must(words.length === 0, `no barriers (${where}), but ${words.join("; ")}`);
 }
@@ -122,7 +167,9 @@ async function fitsThePhone(browser, base, scheme, pictures) {
     [...document.querySelectorAll(".switch, .key, nav a:not([hidden])")].filter((one) => one.getBoundingClientRect().height < 24).length,
   );
   must(small === 0, "everything is large enough for a finger");
-  await page.waitForTimeout(2500);
+  await page.locator("#module-rows tr th").first().waitFor();
+  await page.locator("#vitals .good").first().waitFor();
+  await page.waitForFunction(() => document.querySelectorAll('#charts .line[d^="M"]').length > 0);
   await everybodyCanUseIt(page, `phone, ${scheme}`);
   await page.screenshot({ path: path.join(pictures, `phone-${scheme}.png`) });
   page.wellBehaved();

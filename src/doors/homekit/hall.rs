@@ -24,6 +24,7 @@ use crate::actors::accessory::AccessoryAddr;
 use crate::actors::events::AccessoryId;
 use crate::doors::{AccessoryFace, Cards};
 use crate::policy::Moment;
+use crate::policy::figures::{Histogram, names};
 use crate::policy::switch::AccessoryState;
 
 /// Sessions of one bridge; beyond it the one that was used least recently is closed.
@@ -83,6 +84,8 @@ pub(super) struct Hall {
     next_session: u64,
     state: State,
     keeper: Option<Keeper>,
+    /// How long answers took.
+    pub(super) answers: Histogram,
 }
 
 impl Hall {
@@ -113,6 +116,7 @@ impl Hall {
             next_session: FIRST_SESSION,
             state,
             keeper: None,
+            answers: Histogram::new(names::AT_A_DOOR),
         };
         hall.rebuild();
         let changed = hall.state != before;

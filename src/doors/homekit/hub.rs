@@ -60,6 +60,7 @@ impl Handler<Measure> for Hub {
         let mut sheet = Sheet::default();
         sheet.level(&names::HOMEKIT_PAIRINGS, &[], hall.pairing_count() as f64);
         sheet.level(&names::HOMEKIT_SESSIONS, &[], hall.session_count() as f64);
+        sheet.took(&names::HOMEKIT_TIME, &[], &hall.answers);
         Ok(sheet)
     }
 }

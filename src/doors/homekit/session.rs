@@ -70,7 +70,9 @@ impl<W: Wire> Session<W> {
             match self.inbox.next() {
                 Ok(Some(request)) => {
                     self.request_since = None;
+                    let begun = now();
                     self.answer(request).await?;
+                    hall.borrow_mut().answers.took(now().since(begun));
                 }
                 Ok(None) => self.wait(hall, id, &mut buffer).await?,
                 Err(unreadable) => {

@@ -122,8 +122,10 @@ fn operation(way: Way) -> OperationBuilder {
     let everywhere: &[u16] = if way.is_open { &[403] } else { &[401, 403, 429, 503] };
     for (status, what) in FAULTS {
         if everywhere.contains(status) || way.faults.contains(status) {
-            operation =
-                operation.response(status.to_string(), fault(what, way.id == "ready" && *status == 503));
+            operation = operation.response(
+                status.to_string(),
+                fault(what, matches!(way.id, "ready" | "healthy") && *status == 503),
+            );
         }
     }
     if way.is_open {

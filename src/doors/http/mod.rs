@@ -5,7 +5,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `translate`, `json`, `status`, `metrics`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who may, how long |
+//! | `translate`, `json`, `pictures`, `status`, `metrics`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who, how long |
 //! | `vitals` | what the kernel tells of the process |
 //! | `routes`, `events`, `figures`, `history` | ask the accessories and word the answers |
 //! | `document` | describes it all for programs |
@@ -26,6 +26,7 @@ mod hub;
 mod json;
 mod metrics;
 mod page;
+mod pictures;
 mod pulse;
 mod routes;
 mod server;

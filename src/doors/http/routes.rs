@@ -1,5 +1,6 @@
 //! Which path is answered how: asks the accessories and words what they say.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,7 +23,8 @@ use super::figures::figures;
 use super::gate::ALIVE;
 use super::hub::Feed;
 use super::json::{self, AccessoryObject};
-use super::status::{self, Picture};
+use super::pictures::StatusObject;
+use super::status::{self, Check, Part, Picture};
 use super::translate::{self, Fault};
 use super::{House, Limits, beside, document, history, page};
 use crate::actors::events::{GetState, Observe, SetTarget};
@@ -43,6 +45,9 @@ const WRITE_WITHIN: Duration = Duration::from_millis(4990);
 
 /// An actor that tells nothing of itself for this long is busy.
 pub(super) const OBSERVE_WITHIN: Duration = Duration::from_millis(200);
+
+/// The same where somebody decides by it whether the daemon is to be restarted.
+const READY_WITHIN: Duration = Duration::from_secs(1);
 
 /// The largest wish.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -156,7 +161,7 @@ pub(super) type Route = (&'static str, MethodRouter<Arc<Site>>);
 
 /// Every path of the contract, and what answers it. The gate stands before all of them.
 fn routes() -> impl Iterator<Item = Route> {
-    let own: [Route; 10] = [
+    let own: [Route; 11] = [
         ("/api/accessories", get(list)),
         ("/api/accessories/{id}", get(one).put(set)),
         ("/api/modules", get(modules)),
@@ -165,6 +170,7 @@ fn routes() -> impl Iterator<Item = Route> {
         ("/api/events", get(follow)),
         (ALIVE, get(async || text(StatusCode::OK, "alive\n".into()))),
         ("/readyz", get(ready)),
+        ("/healthz", get(ready)),
         ("/metrics", get(figures)),
         ("/api/openapi.json", get(document::answer)),
     ];
@@ -286,8 +292,8 @@ async fn overview(State(site): Shared) -> Response {
         Some(mux) => Some(mux.look(OBSERVE_WITHIN).await),
         None => None,
     };
-    let mut actors = serde_json::Map::new();
-    let mut note = |name: String, picture: &Picture| actors.insert(name, status::word(picture).into());
+    let mut actors = BTreeMap::new();
+    let mut note = |name: String, picture: &Picture| actors.insert(name, status::word(picture));
     for (name, picture) in ["cache", "poller", "http", "keeper"].iter().zip(&singles) {
         note((*name).into(), picture);
     }
@@ -307,24 +313,24 @@ async fn overview(State(site): Shared) -> Response {
             let link = links.get(&at).copied();
             status::gateway(&card.id, &card.address, link, connection, listener)
         });
-    let gateways: Vec<Value> = gateways.collect();
+    let gateways = gateways.collect();
     let mut singles = singles.into_iter().map(status::shown);
     let mut single = || singles.next().unwrap_or_default();
     let (cache, poller, hub) = (single(), status::without_modules(single()), single());
     let state = single();
-    good(json::bytes(&json!({
-        "name": site.name,
-        "version": env!("CARGO_PKG_VERSION"),
-        "gateways": gateways,
-        "cache": cache,
-        "poller": poller,
-        "state": state,
-        "mux": mux.map(status::shown),
-        "reload": status::reload(&house.reloads.borrow(), now()),
-        "http": {"door": site.tally.picture(), "hub": hub},
-        "mqtt": mqtt.into_iter().map(status::shown).next(),
-        "actors": actors,
-    })))
+    good(json::bytes(&StatusObject {
+        name: site.name.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        gateways,
+        cache,
+        poller,
+        state,
+        mux: mux.map(status::shown).unwrap_or_default(),
+        reload: status::reload(&house.reloads.borrow(), now()),
+        http: json!({"door": site.tally.picture(), "hub": hub}),
+        mqtt: mqtt.into_iter().map(status::shown).next().unwrap_or_default(),
+        actors,
+    }))
 }
 
 async fn follow(State(site): Shared, uri: Uri) -> Result<Response, Fault> {
@@ -338,13 +344,25 @@ async fn follow(State(site): Shared, uri: Uri) -> Result<Response, Fault> {
     Ok(response)
 }
 
-async fn ready(State(site): Shared) -> Response {
-    let cache = site.house.cache.look(OBSERVE_WITHIN).await;
+async fn ready(State(site): Shared, uri: Uri) -> Result<Response, Fault> {
+    let left_out = translate::left_out(uri.query())?;
+    let house = &site.house;
     let links = site.feed.links();
-    let gateways = site.house.gateways.iter().enumerate();
-    let links = gateways.map(|(at, gateway)| (gateway.id.as_str(), links.get(&at).copied()));
-    let (ready, report) = status::readiness(links, &cache);
-    text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, report)
+    let gateways = house.gateways.iter().enumerate();
+    let links = gateways.map(|(at, gateway)| status::link(&gateway.id, links.get(&at).copied()));
+    let parts = [
+        (Part::Cache, Some(&house.cache)),
+        (Part::Poller, Some(&house.poller)),
+        (Part::Http, Some(&house.hub)),
+        (Part::HomeKit, house.beside.homekit.as_ref()),
+        (Part::Mqtt, house.mqtt.as_ref()),
+        (Part::Mux, house.mux.as_ref()),
+    ];
+    let looks = parts.into_iter().filter_map(|(part, actor)| Some((part, actor?)));
+    let looks = looks.map(async |(part, actor)| status::part(part, &actor.look(READY_WITHIN).await));
+    let checks: Vec<Check> = links.chain(join_all(looks).await).collect();
+    let (ready, report) = status::readiness(&checks, &left_out);
+    Ok(text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, report))
 }
 
 pub(super) fn good(json: Bytes) -> Response {

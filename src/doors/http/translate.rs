@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::crowd::Client;
+use super::status::Part;
 use crate::conbus::Percent;
 use crate::policy::store::Want;
 use crate::policy::switch::Target;
@@ -226,6 +227,20 @@ pub(super) fn with_telegrams(query: Option<&str>) -> Result<bool, Fault> {
     }
 }
 
+/// Which parts are not to count for readiness.
+pub(super) fn left_out(query: Option<&str>) -> Result<Vec<Part>, Fault> {
+    let Some(names) = parameter(query, "exclude")? else { return Ok(Vec::new()) };
+    // A comma may come as it is or encoded.
+    let names = names.replace("%2C", ",").replace("%2c", ",");
+    let part = |name: &str| {
+        Part::ALL.into_iter().find(|part| part.name() == name).ok_or_else(|| {
+            let known = Part::ALL.map(Part::name).join(", ");
+            Fault::bad_request(format!("`exclude` names `{}`; it may name {known}", quoted(name)))
+        })
+    };
+    names.split(',').map(part).collect()
+}
+
 /// The value of a parameter. Those with other names are left to whoever put them there.
 fn parameter<'a>(query: Option<&'a str>, name: &str) -> Result<Option<&'a str>, Fault> {
     let pairs = query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -242,6 +257,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn parts_are_left_out_by_their_names() {
+        let left = |query| left_out(query).map_err(|fault| fault.message);
+        assert_eq!(left(None), Ok(vec![]));
+        assert_eq!(left(Some("a=b&exclude=mqtt")), Ok(vec![Part::Mqtt]));
+        assert_eq!(left(Some("exclude=mqtt,link%2Cmux")), Ok(vec![Part::Mqtt, Part::Link, Part::Mux]));
+        let names = "link, cache, poller, http, homekit, mqtt, mux";
+        assert_eq!(left(Some("exclude=brker")), Err(format!("`exclude` names `brker`; it may name {names}")));
+        assert!(left(Some("exclude=")).is_err() && left(Some("exclude=mqtt&exclude=mux")).is_err());
+    }
 
     fn put(body: &str) -> Result<Target, String> {
         target(body.as_bytes(), "lamp", (AccessoryKind::Dimmer, true)).map_err(|fault| {

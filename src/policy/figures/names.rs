@@ -13,6 +13,9 @@ pub const IN_THE_QUEUE: &[f64] = &[0.001, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5
 /// Times that a person waits for a lamp: below a tenth of a second it is at once, a writer is told after five.
 pub const FOR_A_LAMP: &[f64] = &[0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0];
 
+/// Times of a door that answers from memory, or waits for a lamp.
+pub const AT_A_DOOR: &[f64] = &[0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+
 /// How long storms last: a second when a probe ends them, minutes when none does.
 pub const STORMS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0];
 
@@ -53,28 +56,33 @@ families! {
         "Outputs forgotten to make room (capacity) or no longer vouched for by age (ttl)";
     CACHE_REFUSED: Counter "conbusd_cache_updates_refused_total" []
         "Replies that were not stored because they might have been older than what was known";
-    STATE_AGE: Gauge "conbusd_state_age_seconds" ["module"]
+    STATE_AGE: Gauge "conbusd_state_age_seconds" ["gateway", "module"]
         "Time since an accessory of the module was last observed, the longest of them";
 
     AVAILABLE: Gauge "conbusd_module_available" ["gateway", "module"]
         "Whether the module was heard on this link and left nothing unanswered since";
     ERROR_CODE: Info "conbusd_module_error_code_info" ["gateway", "module", "code"]
         "The fault code that the module told last, 00 when healthy";
+    TEMPERATURE: Gauge "conbusd_module_temperature_celsius" ["gateway", "module"]
+        "The temperature that the module told last, where it has a thermometer";
     STORMS_SEEN: Counter "conbusd_bus_storms_total" ["gateway", "module"] "Times that a module began to repeat itself";
     STORM_TIME: Histogram "conbusd_bus_storm_recovery_seconds" ["gateway"]
         "From the beginning of a storm to the release of its module";
 
-    ON: Gauge "conbusd_output_on" ["module", "output"] "Whether the output is on, as shown";
-    LEVEL: Gauge "conbusd_output_level_ratio" ["module", "output"] "The level of a dimmer's output, as shown, 0 to 1";
-    CONFIRM_TIME: Histogram "conbusd_command_to_confirm_seconds" []
+    ON: Gauge "conbusd_output_on" ["gateway", "module", "output"] "Whether the output is on, as shown";
+    LEVEL: Gauge "conbusd_output_level_ratio" ["gateway", "module", "output"]
+        "The level of a dimmer's output, as shown, 0 to 1";
+    CONFIRM_TIME: Histogram "conbusd_command_to_confirm_seconds" ["gateway"]
         "From the last wish for an accessory to the proof that it is so";
-    UNCONFIRMED: Counter "conbusd_commands_unconfirmed_total" [] "Wishes that ended without a proof";
+    UNCONFIRMED: Counter "conbusd_commands_unconfirmed_total" ["gateway"] "Wishes that ended without a proof";
 
     FACTS_LOST: Counter "conbusd_facts_lost_total" ["gateway"] "News between actors that found no room";
     STATE_WRITES: Counter "conbusd_state_writes_total" ["result"] "Times that the state was written to its file";
 
     HOMEKIT_PAIRINGS: Gauge "conbusd_homekit_pairings" [] "Controllers that are paired";
     HOMEKIT_SESSIONS: Gauge "conbusd_homekit_sessions" [] "Connections of controllers";
+    HOMEKIT_TIME: Histogram "conbusd_homekit_request_duration_seconds" []
+        "From a whole request of a controller to its answer";
 
     MQTT_CONNECTED: Gauge "conbusd_mqtt_connected" [] "Whether the MQTT door is open at its broker";
     MQTT_MESSAGES: Counter "conbusd_mqtt_messages_total" ["direction"]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::policy::figures::{Amount, Sheet, names};
 
 const HOME: GatewayId = GatewayId(0);
 const SHED: GatewayId = GatewayId(1);
@@ -245,6 +246,28 @@ fn a_module_is_silent_until_it_is_heard_and_one_without_a_thermometer_is_not_ask
     assert_eq!(asked(&mut roster), 1);
     tell(&mut roster, 2, Datapoint::TEMPERATURE, b"-20,0\xA7C");
     assert_eq!((asked(&mut roster), roster.snapshot()[0].temperature_tenths), (0, None));
+}
+
+#[test]
+fn every_module_is_asked_for_faults_again_and_those_that_drive_loads_for_their_temperature() {
+    let panel = RosterPlan { module_type: ModuleType::XP20, link: 2, outputs: 0, actor: false, ..relay(3) };
+    let mut roster = Roster::new(vec![relay(2), panel, RosterPlan { gateway: SHED, ..relay(5) }]);
+    roster.diagnose(HOME);
+    assert_eq!(reads(&mut roster, HOME), ["2/10", "2/18", "3/10"]);
+    assert_eq!(roster.pending(SHED), 0);
+    roster.refused(serial(3), Datapoint::ERROR_CODE);
+    roster.diagnose(HOME);
+    assert_eq!(reads(&mut roster, HOME), ["2/10", "2/18"]);
+    tell(&mut roster, 2, Datapoint::TEMPERATURE, b"+28,5\xA7C");
+    let mut sheet = Sheet::default();
+    roster.measure(&["home", "shed"], &mut sheet);
+    let told: Vec<_> = sheet
+        .families()
+        .filter(|(family, _)| **family == names::TEMPERATURE)
+        .map(|(_, rows)| rows.clone())
+        .collect();
+    let labels = vec!["home".to_owned(), serial(2).to_string()];
+    assert_eq!(told, [BTreeMap::from([(labels, Amount::Level(28.5))])]);
 }
 
 #[test]

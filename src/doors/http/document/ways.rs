@@ -9,6 +9,7 @@ use utoipa::openapi::{
 
 use super::objects::{list, number, text};
 use super::{Told, Way, object};
+use crate::doors::http::status::Part;
 
 const JSON: &str = "application/json";
 
@@ -192,6 +193,27 @@ fn beside() -> Vec<Way> {
     ]
 }
 
+/// Readiness, by either of its names.
+fn ready(path: &'static str, id: &'static str) -> Way {
+    let exclude = Told {
+        name: "exclude",
+        at: ParameterIn::Query,
+        what: "What is not to count; several have commas between them.",
+        schema: ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Part::ALL.map(Part::name)))
+            .build()
+            .into(),
+        example: Some(json!("mqtt")),
+    };
+    Way {
+        parameters: vec![exclude],
+        answers: vec![("text/plain", text())],
+        faults: &[400],
+        ..look(path, id, "Whether the daemon is ready: a line a check", text())
+    }
+}
+
 fn watching() -> Vec<Way> {
     let file = Told {
         name: "file",
@@ -214,10 +236,8 @@ fn watching() -> Vec<Way> {
             is_open: true,
             ..look("/livez", "alive", "Whether the process lives", text())
         },
-        Way {
-            answers: vec![("text/plain", text())],
-            ..look("/readyz", "ready", "Whether the daemon is ready: a line a check", text())
-        },
+        ready("/readyz", "ready"),
+        ready("/healthz", "healthy"),
         Way {
             answers: vec![("text/html", text())],
             is_open: true,

@@ -8,7 +8,7 @@ import { showPairings } from "/page/homekit.js";
 import { moduleAges, showModules } from "/page/modules.js";
 import { rooms } from "/page/rooms.js";
 import { telegrams } from "/page/telegrams.js";
-import { showWalls } from "/page/walls.js";
+import { showWalls, wallsLive } from "/page/walls.js";
 
 // A look at the lamps also tells the daemon that somebody looks, so that it keeps them fresh.
 const LAMPS_EVERY = 5000;
@@ -20,6 +20,8 @@ const HIDDEN_FOR = 30000;
 
 const links = new Map();
 let live = "connecting";
+// Whether anything of the house was ever told to this page.
+let told = false;
 let since = performance.now();
 let version = null;
 
@@ -47,11 +49,13 @@ const BECOMES = { open: "live", token: "token", resting: "connecting" };
 
 function become(state) {
   let next = BECOMES[state] ?? "lost";
+  told ||= next === "live";
   // Before anything was told, nothing is lost.
-  if (next === "lost" && live === "connecting") next = live;
+  if (next === "lost" && !told) next = "connecting";
   if (next !== live) since = performance.now();
   live = next;
   rooms.live(live === "live");
+  wallsLive(live === "live");
   showLinks();
   showLive();
 }
@@ -101,8 +105,9 @@ function repeatedly(path, every, show) {
   const look = async () => {
     if (asking || document.hidden || live !== "live") return;
     asking = true;
+    const asked = performance.now();
     try {
-      show(await get(path));
+      show(await get(path), asked);
     } catch (fault) {
       if (!(fault instanceof Refused)) stream.again();
     } finally {
@@ -123,12 +128,12 @@ function showStatus(status) {
   say(byId("version"), or(version));
   document.title = status.name;
   say(byId("name"), status.name);
-  const told = new Set();
+  const there = new Set();
   for (const gateway of status.gateways) {
     links.set(gateway.id, gateway.link);
-    told.add(gateway.id);
+    there.add(gateway.id);
   }
-  for (const gateway of [...links.keys()].filter((id) => !told.has(id))) links.delete(gateway);
+  for (const gateway of [...links.keys()].filter((id) => !there.has(id))) links.delete(gateway);
   showLinks();
   showBus(status.gateways);
   showHealth(status);
@@ -136,7 +141,7 @@ function showStatus(status) {
 
 const looks = [
   repeatedly("/api/status", STATUS_EVERY, showStatus),
-  repeatedly("/api/accessories", LAMPS_EVERY, (list) => rooms.list(list)),
+  repeatedly("/api/accessories", LAMPS_EVERY, (list, asked) => rooms.list(list, asked)),
   repeatedly("/api/modules", MODULES_EVERY, (modules) => {
     showModules(modules, rooms.names());
     telegrams.modules(modules, rooms.objects());

@@ -10,10 +10,13 @@ function both(configured, reported) {
   return [`${configured} `, el("strong", { class: "bad" }, `says ${reported}`)];
 }
 
+/** A fault code as the bus, MQTT and the figures write it. */
+const hex = (code) => code.toString(16).toUpperCase().padStart(2, "0");
+
 function fault(module) {
   if (module.storming) return el("strong", { class: "bad" }, "storm");
   if (module.error_code === null || module.error_code === undefined) return "–";
-  return module.error_code === 0 ? el("span", { class: "good" }, "none") : el("strong", { class: "bad" }, `code ${module.error_code}`);
+  return module.error_code === 0 ? el("span", { class: "good" }, "none") : el("strong", { class: "bad" }, `code ${hex(module.error_code)}`);
 }
 
 function reporting(module) {

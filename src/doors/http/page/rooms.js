@@ -30,6 +30,8 @@ class Lamp {
     this.wishes = 0;
     this.dragging = false;
     this.next = null;
+    // When it was told of by itself last; a list that was asked for before knows less.
+    this.toldAt = 0;
     this.row = this.build(object);
     this.take(object);
   }
@@ -57,13 +59,12 @@ class Lamp {
       this.button,
     );
     this.value = row.querySelector(".value");
-    if (dims(object)) row.append(this.slider(object));
     return row;
   }
 
   slider(object) {
     this.range = el("input", {
-      type: "range", min: 0, max: 100, step: 1, "aria-label": `Brightness of ${object.name}`,
+      type: "range", min: 0, max: 100, step: 1, disabled: !isLive, "aria-label": `Brightness of ${object.name}`,
       oninput: () => {
         this.dragging = true;
         this.showLevel(Number(this.range.value));
@@ -82,6 +83,8 @@ class Lamp {
   /** What the daemon says of it. */
   take(object) {
     this.object = object;
+    // A group has a brightness once one of its lamps has one.
+    if (!this.range && dims(object)) this.row.append(this.slider(object));
     this.observed = object.age_ms === null || object.age_ms === undefined ? null : performance.now() - object.age_ms;
     this.show();
     this.remember();
@@ -154,7 +157,9 @@ class Lamp {
     try {
       const object = await put(`/api/accessories/${encodeURIComponent(this.object.id)}`, body);
       this.wishes -= 1;
-      if (this.wishes === 0) this.take(object);
+      if (this.wishes > 0) return;
+      this.toldAt = performance.now();
+      this.take(object);
     } catch (fault) {
       this.wishes -= 1;
       this.show();
@@ -222,21 +227,27 @@ function count() {
 }
 
 export const rooms = {
-  /** The whole list, first and whenever the daemon tells it again. */
-  list(list) {
+  /** The whole list, first and whenever the daemon tells it again; `asked` is when, if the page asked for it. */
+  list(list, asked = Infinity) {
     const next = shapeOf(list);
     if (next !== shape) {
       shape = next;
       build(list);
     } else {
-      for (const object of list) lamps.get(object.id)?.take(object);
+      for (const object of list) {
+        const lamp = lamps.get(object.id);
+        if (lamp && lamp.toldAt < asked) lamp.take(object);
+      }
     }
     count();
   },
 
   /** One that changed; one that nobody knows comes with the next list. */
   one(object) {
-    lamps.get(object.id)?.take(object);
+    const lamp = lamps.get(object.id);
+    if (!lamp) return;
+    lamp.toldAt = performance.now();
+    lamp.take(object);
     count();
   },
 

@@ -19,6 +19,14 @@ function deeds(key, names) {
   return `${key.does.map((deed) => names.get(deed.accessory) ?? deed.accessory).join(", ")} ${verb}`.trim();
 }
 
+let isLive = false;
+
+/** Whether the stream is there: without it nobody would see what a key did. */
+export function wallsLive(now) {
+  isLive = now;
+  for (const key of byId("wall-list").querySelectorAll(".key")) key.disabled = !now;
+}
+
 async function press(panel, input) {
   try {
     await post(`/api/emulator/${encodeURIComponent(panel.gateway)}/press`, { module: panel.module, input });
@@ -44,4 +52,5 @@ export function showWalls(panels, rooms) {
     return el("div", { class: "plate", role: "group", "aria-label": `Wall switch ${title}` }, keys, el("p", { class: "small" }, `${title} · ${panel.module}`));
   });
   replace(byId("wall-list"), shown);
+  wallsLive(isLive);
 }
