@@ -223,7 +223,7 @@ impl Desk {
                 }
                 Vec::new()
             }
-            Some(Route::Set(..) | Route::Request(_)) if heard.retained => {
+            Some(Route::Set(..) | Route::Call(_) | Route::Request(_)) if heard.retained => {
                 // It would be obeyed again at every connect, and nobody would know why.
                 self.counters.ignored += 1;
                 vec![Effect::Refused(format!("a retained command is not obeyed topic={}", heard.topic))]
@@ -408,3 +408,6 @@ impl Desk {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
