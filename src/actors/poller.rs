@@ -146,6 +146,7 @@ impl Poller {
     fn diagnose_later(&mut self, gateway: GatewayId, after: Duration, ctx: &mut Context<Self>) {
         let Some(every) = self.diagnose_every else { return };
         let turn = ctx.run_later(after.min(every), move |this, ctx| {
+            this.roster.ask_silent(gateway);
             this.roster.diagnose(gateway);
             this.identify(gateway, ctx);
             this.diagnose_later(gateway, every, ctx);

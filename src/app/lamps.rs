@@ -97,6 +97,7 @@ fn face(accessory: &Accessory, module: &Module, place: AccessoryId) -> Accessory
         kind: accessory.kind,
         dims: accessory.kind == AccessoryKind::Dimmer,
         point: Some(accessory.point),
+        members: Vec::new(),
         module_type: Some(module.module_type),
     }
 }
@@ -109,7 +110,11 @@ fn ensemble(
     body: Body,
 ) -> Lamp {
     let (id, name, room) = (id.to_owned(), name.to_owned(), room.to_owned());
-    let face = AccessoryFace { place, id, name, room, kind, dims, point: None, module_type: None };
+    let members = match &body {
+        Body::Group(members) => members.iter().map(|(place, _)| *place).collect(),
+        _ => Vec::new(),
+    };
+    let face = AccessoryFace { place, id, name, room, kind, dims, point: None, members, module_type: None };
     Lamp { face, body }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use futures_util::future::{join, join_all};
 use tokio::sync::Notify;
 
 use super::App;
@@ -13,7 +14,7 @@ use crate::actors::ask;
 use crate::actors::events::Observe;
 use crate::config::{Config, Module, Mqtt};
 use crate::doors::mqtt::{
-    BrokerPlan, Door, Hub, Inside, LookAtModules, ModuleFace, MqttPlan, Reload, Secret, TlsPlan,
+    BrokerPlan, Door, Hub, Inside, LookInside, ModuleFace, MqttPlan, Reload, Secret, TlsPlan,
 };
 
 /// The file of every topic that was ever published, in the state folder.
@@ -75,6 +76,14 @@ pub(super) fn broker(section: &Mqtt) -> Result<BrokerPlan, RunError> {
     })
 }
 
+/// Where the page is, as far as the config tells: an address for this machine alone is none for others, and one that
+/// means all of its addresses names none.
+fn page(config: &Config) -> Option<String> {
+    let listen = config.http.as_ref()?.listen;
+    let is_elsewhere = !listen.ip().is_loopback() && !listen.ip().is_unspecified() && listen.port() != 0;
+    is_elsewhere.then(|| format!("http://{listen}/"))
+}
+
 fn faces(modules: &[Module]) -> Vec<ModuleFace> {
     let modules = modules.iter().map(|module| ModuleFace {
         serial: module.serial,
@@ -111,6 +120,7 @@ impl MqttBefore {
             instance: section.instance.clone(),
             will_delay: section.will_delay,
             name: config.service.name.clone(),
+            page: page(config),
             store: config.service.state_dir.join(STORE),
             gateways: config.gateways.iter().map(|gateway| gateway.id.clone()).collect(),
             modules: faces(&config.modules),
@@ -123,10 +133,19 @@ impl MqttBefore {
     /// Dials the broker. `reload` is told when somebody there wants the config read again.
     pub(super) fn serve(mut self, app: &App, reload: Rc<Notify>) -> Door {
         let poller = app.poller.clone();
-        let look: LookAtModules = Box::new(move || {
+        let connections = app.connections.clone();
+        let look: LookInside = Box::new(move || {
             let picture = ask(&poller, Observe, LOOK_WITHIN);
-            Box::pin(async move { picture.await.ok() })
+            let links = join_all(connections.iter().map(|link| ask(link, Observe, LOOK_WITHIN)));
+            Box::pin(async move {
+                let (picture, links) = join(picture, links).await;
+                let mut picture = picture.ok()?;
+                // Of a connection that is too busy to tell nothing is known this time.
+                picture["gateways"] = links.into_iter().map(Result::unwrap_or_default).collect();
+                Some(picture)
+            })
         });
+        let told = app.reloads();
         let reloads = app.reloads();
         let reload: Reload = Box::new(move || {
             let mut reloads = reloads.clone();
@@ -142,7 +161,25 @@ impl MqttBefore {
         });
         let modules = app.modules();
         let modules = Box::new(move || faces(&modules.borrow()));
-        self.door.serve(Inside { roll: app.roll(), modules, look, reload });
+        self.door.serve(Inside { roll: app.roll(), modules, look, reload, reloads: told });
         self.door
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_linked_where_others_can_reach_it_by_an_address_that_is_known() {
+        let of = |listen: &str| {
+            let text = format!("[http]\nlisten = \"{listen}\"\ntoken_file = \"token\"\n");
+            page(&crate::config::parse("config.toml", &text, Path::new("")).unwrap())
+        };
+        assert_eq!(of("192.168.1.5:8480").as_deref(), Some("http://192.168.1.5:8480/"));
+        assert_eq!(of("[fd00::5]:8480").as_deref(), Some("http://[fd00::5]:8480/"));
+        for nobody in ["127.0.0.1:8480", "[::1]:8480", "0.0.0.0:8480", "[::]:8480"] {
+            assert_eq!(of(nobody), None, "{nobody}");
+        }
     }
 }

@@ -37,6 +37,12 @@ pub(super) struct Running {
     last: Sender<Reload>,
 }
 
+/// By which a config is told from others: the same settings have the same, in whatever order and words they stand in the
+/// file. What is secret is not printed, and so not in it.
+fn hash_of(config: &Config) -> String {
+    format!("{:08x}", crc32fast::hash(format!("{config:?}").as_bytes()))
+}
+
 impl Running {
     pub(super) fn new(config: &Config, audience: &Audience, rules: Rules, lamps: Vec<Lamp>) -> Self {
         Self {
@@ -47,7 +53,7 @@ impl Running {
             next_place: lamps.iter().map(|lamp| lamp.face.place.0 + 1).max().unwrap_or(0),
             lamps,
             modules: channel(config.modules.clone()).0,
-            last: channel(Reload::first(now())).0,
+            last: channel(Reload::first(now(), hash_of(config))).0,
         }
     }
 
@@ -106,7 +112,8 @@ impl App {
             warn!(target: "app", "reload is not complete, restart to apply it error=\"{error}\"");
         }
         let generation = self.running.last.borrow().generation + u64::from(!applied.is_empty());
-        let reload = Reload { at: now(), generation, applied, needs_restart, error };
+        let config_hash = hash_of(&self.running.config);
+        let reload = Reload { at: now(), generation, applied, needs_restart, config_hash, error };
         self.running.last.send_replace(reload.clone());
         reload
     }

@@ -37,6 +37,8 @@ pub struct AccessoryFace {
     pub dims: bool,
     /// Its output; none of a group or a scene.
     pub point: Option<Point>,
+    /// Whom a group passes its wishes on to, in the order of the config; nobody of anything else.
+    pub members: Vec<AccessoryId>,
     /// The type of its module by the config.
     pub module_type: Option<ModuleType>,
 }

@@ -15,14 +15,17 @@ pub struct Reload {
     pub applied: Vec<String>,
     /// What of the file has to wait for the next start, by key.
     pub needs_restart: Vec<String>,
+    /// By which the config that runs is told from others, as eight hexadecimal digits.
+    pub config_hash: String,
     /// Why nothing was applied.
     pub error: Option<String>,
 }
 
 impl Reload {
     /// The start.
-    pub fn first(at: Moment) -> Self {
-        Self { at, generation: 1, applied: Vec::new(), needs_restart: Vec::new(), error: None }
+    pub fn first(at: Moment, config_hash: String) -> Self {
+        let (applied, needs_restart) = (Vec::new(), Vec::new());
+        Self { at, generation: 1, applied, needs_restart, config_hash, error: None }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod condition;
 mod reload;
+mod silence;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -308,16 +309,14 @@ impl Roster {
         };
         let sender = self.modules.iter_mut().find(|(_, module)| is_sender(&module.plan));
         if let Some((_, module)) = sender {
-            module.last_heard = module.last_heard.max(Some(now));
+            module.hear(now);
         }
     }
 
     /// Notes that anything was heard of the module.
     pub fn heard(&mut self, serial: SerialNumber, now: Moment) {
         if let Some(module) = self.modules.get_mut(&serial) {
-            module.last_heard = module.last_heard.max(Some(now));
-            module.connection.mute = false;
-            module.connection.answers = Some(true);
+            module.hear(now);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A mosquitto of the test's own, its clients, and the house behind the daemon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -226,8 +226,12 @@ pub(crate) struct House {
     _gateway: Program,
     orders: BufReader<TcpStream>,
     gateway: String,
+    series: String,
     bus: u16,
 }
+
+/// How the serials of the test begin.
+pub(crate) const SERIES: &str = "00123450";
 
 /// The modules of the test: a link of switches (1), relays (2) and dimmers (3), and a bridge.
 pub(crate) const MODULES: &str = "\
@@ -236,11 +240,14 @@ pub(crate) const MODULES: &str = "\
 [[module]]\nserial = \"0012345002\"\ntype = \"XP24\"\nlink = 2\naction_table = [\"XP20 1 0 > 1 TOGGLE\"]\n\
 [[module]]\nserial = \"0012345003\"\ntype = \"XP33LED\"\nlink = 3\n";
 
-/// A lamp, a socket and a dimmer.
+/// A lamp, a socket and a dimmer; a group and a scene of two of them.
 pub(crate) const ACCESSORIES: &str = "\
 [[accessory]]\nid = \"hall\"\nname = \"Hall\"\nroom = \"Hall\"\nkind = \"light\"\nmodule = \"0012345002\"\noutput = 0\n\
 [[accessory]]\nid = \"pump-1\"\nname = \"Pump\"\nroom = \"Garden\"\nkind = \"outlet\"\nmodule = \"0012345002\"\noutput = 1\n\
-[[accessory]]\nid = \"table\"\nname = \"Table\"\nroom = \"Salon\"\nkind = \"dimmer\"\nmodule = \"0012345003\"\noutput = 0\n";
+[[accessory]]\nid = \"table\"\nname = \"Table\"\nroom = \"Salon\"\nkind = \"dimmer\"\nmodule = \"0012345003\"\noutput = 0\n\
+[[group]]\nid = \"salon\"\nname = \"Salon\"\nmembers = [\"hall\", \"table\"]\n\
+[[scene]]\nid = \"film-1\"\nname = \"Film evening\"\n\
+targets = [{ accessory = \"hall\", on = false }, { accessory = \"table\", brightness = 20 }]\n";
 
 impl House {
     /// With a plain connection to this broker.
@@ -253,10 +260,15 @@ impl House {
     }
 
     pub(crate) fn start_with(gateway: &str, section: &str, accessories: &str) -> Self {
+        Self::start_series(gateway, section, accessories, SERIES)
+    }
+
+    /// With other serials: those of the test begin with this instead of [`SERIES`].
+    pub(crate) fn start_series(gateway: &str, section: &str, accessories: &str, series: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (bus, control, http) = (free_port(), free_port(), free_port());
         let (listen, orders) = (format!("127.0.0.1:{bus}"), format!("127.0.0.1:{control}"));
-        write(folder.path(), (gateway, bus, http), section, accessories);
+        write(folder.path(), (gateway, series, bus, http), section, accessories);
         let arguments = ["emulator", "--instant", "--listen", &listen, "--control", &orders];
         let mut emulator = Program::start(&arguments, folder.path());
         emulator.says("taking orders address=");
@@ -264,14 +276,16 @@ impl House {
         daemon.says("connected gateway=");
         let orders = BufReader::new(TcpStream::connect(orders).unwrap());
         let http = SocketAddr::from(([127, 0, 0, 1], http));
-        Self { folder, daemon, http, _gateway: emulator, orders, gateway: gateway.to_owned(), bus }
+        let (gateway, series) = (gateway.to_owned(), series.to_owned());
+        Self { folder, daemon, http, _gateway: emulator, orders, gateway, series, bus }
     }
 
     /// Ends the daemon and starts it with another configuration.
     pub(crate) fn restart(&mut self, section: &str, accessories: &str) {
         self.daemon.signal("TERM");
         assert!(self.daemon.end().success());
-        write(self.folder.path(), (&self.gateway, self.bus, self.http.port()), section, accessories);
+        let place = (&*self.gateway, &*self.series, self.bus, self.http.port());
+        write(self.folder.path(), place, section, accessories);
         self.daemon = Program::start(&["run"], self.folder.path());
     }
 
@@ -283,6 +297,20 @@ impl House {
         let answer: Value = serde_json::from_str(&answer).unwrap();
         assert_eq!(answer["ok"], true, "{order}: {answer}");
         answer
+    }
+
+    /// Changes the text of the configuration and has it read again.
+    pub(crate) fn reload(&self, change: impl Fn(String) -> String) {
+        let file = self.folder.path().join("config.toml");
+        fs::write(&file, change(fs::read_to_string(&file).unwrap())).unwrap();
+        self.daemon.signal("HUP");
+    }
+
+    /// The topics that the daemon says it wrote.
+    pub(crate) fn ledger(&self) -> BTreeSet<String> {
+        let text = fs::read(self.folder.path().join("state/mqtt.json")).unwrap();
+        let ledger: Value = serde_json::from_slice(&text).unwrap();
+        ledger["topics"].as_object().unwrap().keys().cloned().collect()
     }
 
     pub(crate) fn get(&self, path: &str) -> Value {
@@ -305,10 +333,15 @@ impl House {
     }
 }
 
-fn write(folder: &Path, (gateway, bus, http): (&str, u16, u16), section: &str, accessories: &str) {
+fn write(
+    folder: &Path,
+    (gateway, series, bus, http): (&str, &str, u16, u16),
+    section: &str,
+    accessories: &str,
+) {
     let text = format!(
         "[service]\nname = \"Test house\"\n[http]\nlisten = \"127.0.0.1:{http}\"\n{section}\
          [[gateway]]\nid = \"{gateway}\"\naddress = \"127.0.0.1:{bus}\"\n{MODULES}{accessories}"
     );
-    write_config(folder, &text);
+    write_config(folder, &text.replace(SERIES, series));
 }

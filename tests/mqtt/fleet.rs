@@ -78,6 +78,80 @@ fn the_second_daemon_with_a_gateway_of_the_first_stays_closed_until_that_has_gon
     ear.hears("conbus/home/0012345002/output/0", r#"{"state":"OFF"}"#);
 }
 
+fn cellar_of_other_serials(broker: &Broker) -> House {
+    let url = format!("mqtt://127.0.0.1:{}", broker.port);
+    let section = format!("[mqtt]\nurl = \"{url}\"\ninstance = \"cellar\"\nwill_delay = \"1s\"\n");
+    House::start_series("pump", &section, ACCESSORIES, "00223450")
+}
+
+#[test]
+fn no_topic_of_two_daemons_has_two_authors_whatever_modules_they_have() {
+    let Some(broker) = Broker::start() else { return };
+    let (roof, pump) = (daemon(&broker, "roof", "attic"), cellar_of_other_serials(&broker));
+    // A third has the serials of the first.
+    let twin = daemon(&broker, "twin", "twin");
+    let houses = [&roof, &pump, &twin];
+    for house in houses {
+        house.settle();
+    }
+    let mut ear = broker.ear();
+    ear.hears("conbus/pump/0022345002/output/0", r#"{"state":"OFF"}"#);
+    let ledgers = houses.map(House::ledger);
+    assert!(ledgers.iter().all(|topics| topics.len() > 12), "{ledgers:?}");
+    let mut all: Vec<&String> = ledgers.iter().flatten().collect();
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), count, "a topic is in two ledgers: {ledgers:#?}");
+    let kept = |topic: &&String| topic.starts_with("conbus/") || topic.starts_with("homeassistant/");
+    ear.until("all that is kept is in a ledger", |ear| {
+        ear.known.keys().filter(kept).all(|topic| all.contains(&topic))
+    });
+}
+
+#[test]
+fn a_module_that_moves_to_another_daemon_is_described_there_after_it_is_gone_here() {
+    let Some(broker) = Broker::start() else { return };
+    let (roof, pump) = (daemon(&broker, "roof", "attic"), cellar_of_other_serials(&broker));
+    roof.settle();
+    pump.settle();
+    let mut ear = broker.ear();
+    let description = |gateway: &str| format!("homeassistant/device/conbus_0012345003_{gateway}/config");
+    let (old, new) = (description("roof"), description("pump"));
+    ear.until("it is described", |ear| ear.known.contains_key(&old));
+    // The new owner comes before the old one has let go.
+    let module = "[[module]]\nserial = \"0012345003\"\ntype = \"XP33LED\"\nlink = 4\n\
+        [[accessory]]\nid = \"guest\"\nname = \"Guest\"\nkind = \"dimmer\"\nmodule = \"0012345003\"\noutput = 0\n";
+    pump.reload(|text| text + module);
+    ear.until("both describe it", |ear| ear.known.contains_key(&new));
+    let identifiers = ear.json(&old)["device"]["identifiers"].clone();
+    assert_eq!(ear.json(&new)["device"]["identifiers"], identifiers, "to Home Assistant it is the same");
+    ear.all.clear();
+    roof.reload(|text| {
+        let (before, rest) = text.split_once("[[module]]\nserial = \"0012345003\"").unwrap();
+        let accessories =
+            rest.split_once("[[accessory]]").unwrap().1.split_once("[[accessory]]\nid = \"table\"");
+        format!("{before}[[accessory]]{}", accessories.unwrap().0)
+    });
+    ear.until("the old daemon cleared its own", |ear| !ear.known.contains_key(&old));
+    ear.until("the new one describes it again, or it would be unknown until the next start", |ear| {
+        let gone = ear.all.iter().position(|(topic, payload)| *topic == old && payload.is_empty());
+        ear.all.iter().skip(gone.unwrap_or(usize::MAX)).any(|(topic, _)| *topic == new)
+    });
+    assert!(ear.known.contains_key("conbus/pump/0012345003/availability"));
+    assert!(!ear.known.contains_key("conbus/roof/0012345003/availability"));
+}
+
+#[test]
+fn two_daemons_of_one_name_are_told_to_take_two() {
+    let Some(broker) = Broker::start() else { return };
+    let mut first = daemon(&broker, "roof", "attic");
+    first.settle();
+    let _second = daemon(&broker, "pump", "attic");
+    let why = first.daemon.says("another client took the name `conbusd-attic`");
+    assert!(why.contains("`instance`"), "{why}");
+}
+
 #[test]
 fn a_fleet_without_its_broker_is_an_error_that_names_it() {
     let port = crate::programs::free_port();

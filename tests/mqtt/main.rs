@@ -11,11 +11,13 @@
 
 mod broker;
 mod described;
+mod ensembles;
 mod fleet;
 mod lost;
 mod schema;
 mod secured;
 mod spoken;
+mod told;
 
 #[path = "../daemon/programs.rs"]
 #[allow(dead_code, reason = "this test needs a part of it")]

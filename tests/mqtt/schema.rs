@@ -76,6 +76,7 @@ const PLATFORMS: &[Platform] = &[
         ],
         &[],
     ),
+    ("scene", &["command_topic"], &["command_topic", "payload_on", "retain"], &[]),
     (
         "switch",
         &["command_topic"],

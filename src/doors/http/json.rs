@@ -156,6 +156,7 @@ mod tests {
                 serial: "0012345004".parse().unwrap(),
                 output: OutputIndex::new(1).unwrap(),
             }),
+            members: Vec::new(),
             module_type: Some(ModuleType::XP33LED),
         }
     }

@@ -220,6 +220,7 @@ mod tests {
             kind: AccessoryKind::Light,
             dims: false,
             point: Some(point(serial)),
+            members: Vec::new(),
             module_type: Some(ModuleType::XP24),
         };
         let faces = [face("a", "0012345004"), face("b", "0012345005"), face("c", "0012345004")];

@@ -16,6 +16,8 @@ const POSTS_MAX: usize = 256;
 pub(super) enum Rank {
     /// This daemon.
     Bridge,
+    /// What is there no more: an entity that moved to another device has to go before it comes.
+    Gone,
     /// Descriptions for Home Assistant.
     Description,
     /// Gateways and modules.
@@ -65,8 +67,7 @@ impl Board {
 
     /// Nothing is to stand there any more.
     pub(super) fn clear(&mut self, topic: String) {
-        // In the place of descriptions: what disappears does so before others come.
-        self.pin(Rank::Description, topic, String::new());
+        self.pin(Rank::Gone, topic, String::new());
     }
 
     /// It is to be said again, changed or not.
@@ -74,6 +75,12 @@ impl Board {
         if let Some(note) = self.notes.get(topic) {
             self.unsaid.insert((note.rank, topic.to_owned()));
         }
+    }
+
+    /// What has this rank is to be said again, changed or not.
+    pub(super) fn rank_again(&mut self, rank: Rank) {
+        let all = self.notes.iter().filter(|(_, note)| note.rank == rank);
+        self.unsaid.extend(all.map(|(topic, _)| (rank, topic.clone())));
     }
 
     /// All of it is to be said again: whoever listens may know nothing.
@@ -215,6 +222,17 @@ mod tests {
         board.lost();
         assert_eq!((board.queued(), board.dropped), (0, 300));
         assert_eq!(said(&mut board), []);
+    }
+
+    #[test]
+    fn what_is_gone_goes_before_what_comes_in_its_place() {
+        let mut board = Board::default();
+        board.pin(Rank::State, "z".into(), "ON".into());
+        board.pin(Rank::Description, "a".into(), "{}".into());
+        board.clear("b".into());
+        assert_eq!(said(&mut board), [pair("b", ""), pair("a", "{}"), pair("z", "ON")]);
+        board.rank_again(Rank::Description);
+        assert_eq!(said(&mut board), [pair("a", "{}")]);
     }
 
     #[test]

@@ -13,6 +13,8 @@ const OTHERS_MAX: usize = 256;
 struct Other {
     online: bool,
     gateways: BTreeSet<String>,
+    /// What it told, as a number by which two texts are told apart.
+    told: u32,
 }
 
 /// What the other daemons say.
@@ -27,14 +29,15 @@ impl Claims {
         Some(self.0.entry(instance.to_owned()).or_default())
     }
 
-    /// A daemon tells which gateways it has; what cannot be read claims nothing.
-    pub(super) fn claim(&mut self, instance: &str, payload: &[u8]) {
+    /// A daemon tells which gateways it has; what cannot be read claims nothing. True when it told otherwise before.
+    pub(super) fn claim(&mut self, instance: &str, payload: &[u8]) -> bool {
         let told: Value = serde_json::from_slice(payload).unwrap_or_default();
         let gateways = told["gateways"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let gateways = gateways.map(str::to_owned).collect();
-        if let Some(other) = self.other(instance) {
-            other.gateways = gateways;
-        }
+        let Some(other) = self.other(instance) else { return false };
+        other.gateways = gateways;
+        let told = crc32fast::hash(payload);
+        std::mem::replace(&mut other.told, told) != told
     }
 
     /// A daemon comes or goes.
@@ -88,6 +91,7 @@ mod tests {
         let mut claims = claims();
         claims.claim("attic", &[b'x'; 12_000]);
         assert_eq!(claims.clash("me", &["home".into()]), None);
+        assert!(!claims.claim("attic", &[b'x'; 12_000]), "the same again is no news");
         for n in 0..1000 {
             claims.claim(&n.to_string(), br#"{"gateways":["x"]}"#);
         }

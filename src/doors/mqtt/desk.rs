@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::board::{Board, Message};
+use super::board::{Board, Message, Rank};
 use super::claims::Claims;
+use super::display::Line;
 use super::ledger::Ledger;
-use super::modules::Modules;
+use super::modules::{Modules, News};
 use super::payload;
 use super::requests::Request;
 use super::topics::{Route, Topics};
@@ -90,8 +91,16 @@ pub(super) struct Desk {
     pub(super) topics: Topics,
     /// The name of the house.
     pub(super) name: String,
+    /// Where the page of this daemon is, when there is one for others than its machine.
+    pub(super) page: Option<String>,
     /// Of this program.
     pub(super) version: &'static str,
+    /// By which the config that runs is told from others.
+    pub(super) config_hash: String,
+    /// What of the file waits for the next start, by key.
+    pub(super) needs_restart: Vec<String>,
+    /// What is counted of each gateway.
+    pub(super) lines: Vec<Line>,
     pub(super) house: House,
     pub(super) shown: BTreeMap<AccessoryId, AccessoryState>,
     pub(super) links: BTreeMap<usize, bool>,
@@ -106,6 +115,8 @@ pub(super) struct Desk {
     pub(super) clearing: bool,
     phase: Phase,
     birth_at: Option<Moment>,
+    /// Another daemon is no longer what it was: an entity of its may be ours now.
+    describe_at: Option<Moment>,
     health_at: Moment,
     wishes: BTreeMap<AccessoryId, Wishes>,
     chance: fastrand::Rng,
@@ -117,6 +128,10 @@ impl Desk {
         Self {
             topics,
             name: String::new(),
+            page: None,
+            config_hash: String::new(),
+            needs_restart: Vec::new(),
+            lines: vec![Line::default(); house.gateways.len()],
             version: env!("CARGO_PKG_VERSION"),
             house,
             shown: BTreeMap::new(),
@@ -131,6 +146,7 @@ impl Desk {
             clearing: false,
             phase: Phase::Away,
             birth_at: None,
+            describe_at: None,
             health_at: now,
             wishes: BTreeMap::new(),
             chance: fastrand::Rng::with_seed(now.since_start().as_micros() as u64),
@@ -151,7 +167,7 @@ impl Desk {
     /// The broker is gone.
     pub(super) fn lost(&mut self) {
         self.phase = Phase::Away;
-        self.birth_at = None;
+        (self.birth_at, self.describe_at) = (None, None);
         self.board.lost();
     }
 
@@ -210,7 +226,10 @@ impl Desk {
     pub(super) fn heard(&mut self, heard: Incoming<'_>, now: Moment) -> Vec<Effect> {
         match self.topics.read(heard.topic) {
             Some(Route::Claim(instance)) => {
-                self.claims.claim(instance, heard.payload);
+                let is_news = self.claims.claim(instance, heard.payload);
+                if is_news && instance != self.topics.instance && self.is_open() {
+                    self.describe_at = Some(now + self.jitter());
+                }
                 self.clash(now)
             }
             Some(Route::Presence(instance)) => {
@@ -219,11 +238,11 @@ impl Desk {
             }
             Some(Route::Birth) => {
                 if heard.payload == b"online" && !heard.retained && self.is_open() {
-                    self.birth_at = Some(now + Duration::from_millis(self.chance.u64(BIRTH_JITTER_MS)));
+                    self.birth_at = Some(now + self.jitter());
                 }
                 Vec::new()
             }
-            Some(Route::Set(..) | Route::Request(_)) if heard.retained => {
+            Some(Route::Set(..) | Route::Call(_) | Route::Request(_)) if heard.retained => {
                 // It would be obeyed again at every connect, and nobody would know why.
                 self.counters.ignored += 1;
                 vec![Effect::Refused(format!("a retained command is not obeyed topic={}", heard.topic))]
@@ -246,6 +265,10 @@ impl Desk {
             Some(Route::Request(verb)) => self.requested(verb, heard.payload, now).into_iter().collect(),
             None => Vec::new(),
         }
+    }
+
+    fn jitter(&mut self) -> Duration {
+        Duration::from_millis(self.chance.u64(BIRTH_JITTER_MS))
     }
 
     /// Whether another daemon has one of our gateways. Of two that met the one whose name comes later gives way.
@@ -329,10 +352,14 @@ impl Desk {
         self.board.post(topic, json!({"event_type": word}).to_string());
     }
 
-    /// The poller's picture: gives the accessories that are to be asked whether their module is there.
+    /// A picture of the house behind: gives the accessories that are to be asked whether their module is there.
     pub(super) fn looked(&mut self, picture: &Value, now: Moment) -> Vec<AccessoryId> {
-        for serial in self.modules.look(picture, now) {
-            self.show_module(serial);
+        self.count(picture);
+        for news in self.modules.look(picture, now) {
+            match news {
+                News::Changed(serial) => self.show_module(serial),
+                News::Same(serial) => self.repeat(serial),
+            }
         }
         let mut asked = Vec::new();
         let mut serials: Vec<_> =
@@ -370,6 +397,11 @@ impl Desk {
             self.birth_at = None;
             self.board.all_again();
         }
+        if self.describe_at.is_some_and(|at| now >= at) {
+            self.describe_at = None;
+            // Home Assistant does not take an entity that another device has: now that one may have gone.
+            self.board.rank_again(Rank::Description);
+        }
         effects
     }
 
@@ -380,7 +412,7 @@ impl Desk {
             Phase::Open => Some(self.health_at),
             Phase::Away | Phase::Leaving => None,
         };
-        [phase, self.birth_at].into_iter().flatten().min()
+        [phase, self.birth_at, self.describe_at].into_iter().flatten().min()
     }
 
     /// The topic of what this lamp does.
@@ -408,3 +440,6 @@ impl Desk {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

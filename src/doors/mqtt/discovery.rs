@@ -6,9 +6,10 @@
 use serde_json::{Map, Value, json};
 
 use super::ModuleFace;
-use super::modules::Facts;
+use super::modules::{EXPIRE_AFTER, Facts};
 use super::topics::Topics;
-use crate::conbus::Category;
+use crate::actors::events::AccessoryId;
+use crate::conbus::{Category, Point};
 use crate::doors::AccessoryFace;
 use crate::policy::AccessoryKind;
 
@@ -21,11 +22,13 @@ pub(super) struct Describe<'a> {
     pub(super) topics: &'a Topics,
     /// Of this program.
     pub(super) version: &'a str,
+    /// Where its page is, when there is one for others than its machine.
+    pub(super) page: Option<&'a str>,
 }
 
 /// A device as it is published.
 pub(super) struct Device {
-    /// By which Home Assistant knows it.
+    /// Its part of the topic. Two daemons never have the same, whatever modules are behind their gateways.
     pub(super) id: String,
     /// Behind which gateway it is; none of what is this daemon's.
     pub(super) gateway: Option<String>,
@@ -33,9 +36,28 @@ pub(super) struct Device {
     pub(super) config: Value,
 }
 
+/// What the daemon counts of a gateway: its name in the health, for people, and how it moves.
+const COUNTED: [(&str, &str, &str); 3] = [
+    ("telegrams_total", "Telegrams", "total_increasing"),
+    ("queue", "Waiting telegrams", "measurement"),
+    ("connects_total", "Connects", "total_increasing"),
+];
+
 /// By which Home Assistant knows the device of a gateway.
 fn gateway_device(gateway: &str) -> String {
     format!("conbus_gw_{gateway}")
+}
+
+/// What an output's entity is remembered by: serials are never given twice, so that it may move to another gateway.
+fn lamp_entity(point: Point) -> String {
+    format!("conbus_{}_o{}", point.serial, point.output.get())
+}
+
+/// What the entities of a group's members are remembered by.
+fn members(group: &AccessoryFace, all: &[AccessoryFace]) -> Vec<String> {
+    let point =
+        |place: &AccessoryId| all.iter().find(|lamp| lamp.place == *place).and_then(|lamp| lamp.point);
+    group.members.iter().filter_map(point).map(lamp_entity).collect()
 }
 
 /// A JSON light, with a brightness or without.
@@ -64,7 +86,11 @@ impl Describe<'_> {
             "name": format!("Conbus {gateway}"),
             "manufacturer": "Conson",
             "model": bridge.map_or_else(|| "Gateway".to_owned(), |bridge| bridge.module_type.to_string()),
+            "sw_version": self.version,
         });
+        if let Some(page) = self.page {
+            device["configuration_url"] = page.into();
+        }
         if let Some(bridge) = bridge {
             device["serial_number"] = bridge.serial.to_string().into();
         }
@@ -88,17 +114,29 @@ impl Describe<'_> {
             "payload_on": "online",
             "payload_off": "offline",
         });
+        let mut components = json!({
+            "link": link,
+            "refresh": button("refresh", "Read every output"),
+            "reload": button("reload", "Reload configuration"),
+        });
+        for (what, name, class) in COUNTED {
+            components[what] = json!({
+                "platform": "sensor",
+                "name": name,
+                "unique_id": format!("{id}_{what}"),
+                "entity_category": "diagnostic",
+                "state_class": class,
+                "state_topic": self.topics.health(),
+                "value_template": format!("{{{{ value_json.gateways['{gateway}'].{what} }}}}"),
+            });
+        }
         let config = json!({
             "device": device,
             "origin": self.origin(),
             "availability": [{"topic": self.topics.state()}],
             "availability_mode": "all",
             "qos": QOS,
-            "components": {
-                "link": link,
-                "refresh": button("refresh", "Read every output"),
-                "reload": button("reload", "Reload configuration"),
-            },
+            "components": components,
         });
         Device { id, gateway: Some(gateway.to_owned()), config }
     }
@@ -115,10 +153,10 @@ impl Describe<'_> {
             return None;
         }
         let (serial, topics) = (module.serial, self.topics);
-        let id = format!("conbus_{serial}");
+        let device = format!("conbus_{serial}");
         let mut components = Map::new();
         for lamp in lamps {
-            components.extend(self.lamp(gateway, &id, lamp));
+            components.extend(self.lamp(gateway, lamp));
         }
         let has_buttons = matches!(module.module_type.category(), Category::Panel | Category::Link);
         for input in 0..if has_buttons { module.module_type.inputs() } else { 0 } {
@@ -129,10 +167,12 @@ impl Describe<'_> {
         }
         components.extend(self.diagnostics(gateway, module, facts));
         if let Some(lamp) = lamps.first() {
-            components.insert("identify".into(), self.identify(&id, lamp));
+            components.insert("identify".into(), self.identify(&device, lamp));
         }
+        // The serial comes first: no gateway can be called so that its own device would be another's.
+        let id = format!("{device}_{gateway}");
         let mut device = json!({
-            "identifiers": [id],
+            "identifiers": [device],
             "name": format!("{} {}", module.module_type, module.link),
             "manufacturer": "Conson",
             "model": module.module_type.to_string(),
@@ -161,15 +201,26 @@ impl Describe<'_> {
         Some(Device { id, gateway: Some(gateway.to_owned()), config })
     }
 
-    /// The device of this daemon's groups and scenes, if it has any.
-    pub(super) fn ensembles(&self, all: &[&AccessoryFace]) -> Option<Device> {
+    /// The device of this daemon's groups and scenes, if there are any among its accessories.
+    pub(super) fn ensembles(&self, all: &[AccessoryFace]) -> Option<Device> {
         let id = format!("conbus_ensembles_{}", self.topics.instance);
-        if all.is_empty() {
+        let ensembles = all.iter().filter(|one| one.point.is_none());
+        let components: Map<String, Value> = ensembles.map(|one| self.ensemble(&id, one, all)).collect();
+        if components.is_empty() {
             return None;
         }
-        let components: Map<String, Value> = all.iter().map(|one| self.ensemble(&id, one)).collect();
+        let mut device = json!({
+            "identifiers": [id],
+            "name": "Conbus groups and scenes",
+            "manufacturer": "Conson",
+            "model": "Groups",
+            "sw_version": self.version,
+        });
+        if let Some(page) = self.page {
+            device["configuration_url"] = page.into();
+        }
         let config = json!({
-            "device": {"identifiers": [id], "name": "Conbus groups and scenes", "manufacturer": "Conson", "model": "Groups"},
+            "device": device,
             "origin": self.origin(),
             "availability": [{"topic": self.topics.state()}],
             "availability_mode": "all",
@@ -180,7 +231,7 @@ impl Describe<'_> {
     }
 
     /// What is remembered of it is its configured id.
-    fn ensemble(&self, device: &str, face: &AccessoryFace) -> (String, Value) {
+    fn ensemble(&self, device: &str, face: &AccessoryFace, all: &[AccessoryFace]) -> (String, Value) {
         let platform = if face.kind == AccessoryKind::Scene { "scene" } else { "light" };
         let slug = face.id.to_lowercase().replace('-', "_");
         let mut entity = json!({
@@ -195,6 +246,8 @@ impl Describe<'_> {
         } else {
             let mut more = light(face.dims);
             more["state_topic"] = self.topics.ensemble(&face.id).into();
+            // Its members, for those that know the word (Home Assistant since 2026.4); the others pass over it.
+            more["group"] = members(face, all).into();
             more
         };
         if let (Some(entity), Value::Object(more)) = (entity.as_object_mut(), more) {
@@ -203,7 +256,7 @@ impl Describe<'_> {
         (format!("{platform}_{}", face.id), entity)
     }
 
-    fn lamp(&self, gateway: &str, device: &str, lamp: &AccessoryFace) -> Option<(String, Value)> {
+    fn lamp(&self, gateway: &str, lamp: &AccessoryFace) -> Option<(String, Value)> {
         let point = lamp.point?;
         let output = point.output.get();
         let platform = if lamp.kind == AccessoryKind::Outlet { "switch" } else { "light" };
@@ -211,7 +264,7 @@ impl Describe<'_> {
         let mut entity = json!({
             "platform": platform,
             "name": lamp.name,
-            "unique_id": format!("{device}_o{output}"),
+            "unique_id": lamp_entity(point),
             "default_entity_id": format!("{platform}.{slug}"),
             "state_topic": self.topics.output(gateway, point),
             "command_topic": self.topics.set(gateway, point),
@@ -283,6 +336,7 @@ impl Describe<'_> {
             sensor["device_class"] = "temperature".into();
             sensor["unit_of_measurement"] = "°C".into();
             sensor["state_class"] = "measurement".into();
+            sensor["expire_after"] = EXPIRE_AFTER.as_secs().into();
             all.insert("temperature".into(), sensor);
         }
         all
@@ -304,7 +358,7 @@ mod tests {
     fn panel(facts: &Facts) -> Value {
         let topics =
             Topics { base: "conbus".into(), prefix: "homeassistant".into(), instance: "attic".into() };
-        let describe = Describe { topics: &topics, version: "1.0" };
+        let describe = Describe { topics: &topics, version: "1.0", page: None };
         let module = ModuleFace {
             serial: "0012345001".parse().unwrap(),
             module_type: "XP20".parse::<ModuleType>().unwrap(),
@@ -325,6 +379,7 @@ mod tests {
                 "unique_id": "conbus_0012345001_temperature",
                 "device_class": "temperature",
                 "state_class": "measurement",
+                "expire_after": 1800,
                 "unit_of_measurement": "°C",
                 "entity_category": "diagnostic",
                 "state_topic": "conbus/home/0012345001/telemetry",
@@ -342,5 +397,19 @@ mod tests {
         assert!(config["components"]["error_code"].is_object());
         assert_eq!(config["components"].get("temperature"), None);
         assert!(!Facts::default().telemetry().contains("temperature"));
+    }
+
+    #[test]
+    fn the_page_is_linked_from_the_gateway_and_the_groups_when_there_is_one_for_others() {
+        let topics =
+            Topics { base: "conbus".into(), prefix: "homeassistant".into(), instance: "attic".into() };
+        let link = |page| {
+            let describe = Describe { topics: &topics, version: "1.0", page };
+            let device = describe.gateway("home", None).config["device"].clone();
+            assert_eq!(device["sw_version"], "1.0");
+            device["configuration_url"].clone()
+        };
+        assert_eq!(link(Some("http://192.168.1.5:8480/")), "http://192.168.1.5:8480/");
+        assert_eq!(link(None), Value::Null);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::board::Rank;
@@ -11,7 +12,34 @@ use super::ledger::{Parts, Wanted};
 use super::payload;
 use crate::actors::events::AccessoryId;
 use crate::conbus::SerialNumber;
+use crate::doors::Reload;
 use crate::policy::{Moment, Origin};
+
+/// From which state of the source the daemon was built, where its builder said so.
+const COMMIT: Option<&str> = option_env!("CONBUSD_COMMIT");
+
+/// What is counted of a gateway; nothing is known before the first look.
+#[derive(Clone, Default, Serialize)]
+pub(super) struct Line {
+    /// Written and heard since the start.
+    telegrams_total: Option<u64>,
+    /// Exchanges that wait.
+    queue: Option<u64>,
+    /// How often the link came up.
+    connects_total: Option<u64>,
+}
+
+impl Line {
+    fn of(picture: &Value) -> Self {
+        let number = |name: &str| picture[name].as_u64();
+        let (sent, heard) = (number("telegrams_sent_total"), number("telegrams_received_total"));
+        Self {
+            telegrams_total: sent.zip(heard).map(|(sent, heard)| sent + heard),
+            queue: number("queue"),
+            connects_total: number("connects_total"),
+        }
+    }
+}
 
 /// The words that Home Assistant expects without being told.
 fn presence(is_there: bool) -> String {
@@ -92,7 +120,7 @@ impl Desk {
     }
 
     fn devices(&self) -> Vec<Device> {
-        let describe = Describe { topics: &self.topics, version: self.version };
+        let describe = Describe { topics: &self.topics, version: self.version, page: self.page.as_deref() };
         let house = &self.house;
         let gateways = house.gateways.iter().enumerate().map(|(index, gateway)| {
             let bridge =
@@ -104,8 +132,7 @@ impl Desk {
             let facts = self.modules.of(module.serial);
             describe.module(house.gateways.get(module.gateway)?, module, &lamps, &facts)
         });
-        let ensembles: Vec<_> = house.lamps.iter().filter(|lamp| lamp.point.is_none()).collect();
-        gateways.chain(modules).chain(describe.ensembles(&ensembles)).collect()
+        gateways.chain(modules).chain(describe.ensembles(&house.lamps)).collect()
     }
 
     fn describe(&mut self, device: Device) {
@@ -117,15 +144,27 @@ impl Desk {
         self.board.pin(Rank::Description, self.topics.description(&id), config.to_string());
     }
 
+    /// By which config the daemon runs now, and what of the file waits for the next start.
+    pub(super) fn reloaded(&mut self, last: &Reload) {
+        self.config_hash.clone_from(&last.config_hash);
+        self.needs_restart.clone_from(&last.needs_restart);
+        self.show_about();
+    }
+
     fn show_about(&mut self) {
-        let about = json!({
+        let mut about = json!({
             "instance": self.topics.instance,
             "name": self.name,
             "version": self.version,
+            "config_hash": self.config_hash,
+            "restart_required": self.needs_restart,
             "gateways": self.house.gateways,
             "modules": self.house.modules.len(),
             "accessories": self.house.lamps.len(),
         });
+        if let Some(commit) = COMMIT {
+            about["commit"] = commit.into();
+        }
         self.board.pin(Rank::Bridge, self.topics.about(), about.to_string());
     }
 
@@ -144,9 +183,17 @@ impl Desk {
             .enumerate()
             .map(|(index, gateway)| (gateway.as_str(), self.links.get(&index) == Some(&true)))
             .collect();
+        let gateways: BTreeMap<&str, &Line> = self
+            .house
+            .gateways
+            .iter()
+            .zip(&self.lines)
+            .map(|(gateway, line)| (gateway.as_str(), line))
+            .collect();
         json!({
             "uptime_s": now.since(self.began).as_secs(),
             "links_up": links,
+            "gateways": gateways,
             "modules": total,
             "modules_online": online,
             "connects_total": self.counters.connects,
@@ -188,6 +235,24 @@ impl Desk {
         let telemetry = self.topics.telemetry(gateway, serial);
         self.board.pin(Rank::Availability, availability, presence(facts.is_there()));
         self.board.pin(Rank::State, telemetry, facts.telemetry());
+    }
+
+    /// What the daemon counts of its gateways: it is told with the health.
+    pub(super) fn count(&mut self, picture: &Value) {
+        let pictures = picture["gateways"].as_array().into_iter().flatten();
+        for (line, picture) in self.lines.iter_mut().zip(pictures) {
+            if picture.is_object() {
+                *line = Line::of(picture);
+            }
+        }
+    }
+
+    /// What a module tells of itself is said again, though nothing of it changed.
+    pub(super) fn repeat(&mut self, serial: SerialNumber) {
+        if let Some(gateway) = self.house.gateway_of(serial) {
+            let telemetry = self.topics.telemetry(gateway, serial);
+            self.board.again(&telemetry);
+        }
     }
 
     /// What is known of a module changed: it may have told its version, or that it has a thermometer.

@@ -64,6 +64,13 @@ pub(super) enum LinkError {
     /// Somebody else came with the same name.
     #[error("another client took the name `conbusd-{0}`: give each daemon its own `instance`")]
     TakenOver(String),
+    /// It closed the connection without a word: it stops, or is one that says nothing when somebody takes our name
+    /// (mosquitto 2.0).
+    #[error(
+        "the broker closed the connection: it stops, or another client took the name `{0}`, as a second daemon of \
+         the same `instance` does"
+    )]
+    Closed(String),
     /// It cannot be reached, or went away.
     #[error("{0}")]
     Gone(String),
@@ -258,6 +265,7 @@ fn why(error: &ConnectionError, client: &str) -> LinkError {
             reason_code: DisconnectReasonCode::SessionTakenOver,
             ..
         }) => LinkError::TakenOver(client.trim_start_matches("conbusd-").to_owned()),
+        ConnectionError::MqttState(StateError::ConnectionAborted) => LinkError::Closed(client.to_owned()),
         other => LinkError::Gone(other.to_string()),
     }
 }
@@ -311,5 +319,29 @@ impl Session for BrokerSession {
             let ended = async { while matches!(self.heard.recv().await, Some(Ok(_))) {} };
             let _ = tokio::time::timeout(LEAVE_WITHIN, ended).await;
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_session_ended_is_told_with_its_remedy() {
+        let ended = |reason_code| {
+            let error = StateError::ServerDisconnect { reason_code, reason_string: None };
+            why(&ConnectionError::MqttState(error), "conbusd-attic")
+        };
+        let taken = ended(DisconnectReasonCode::SessionTakenOver);
+        assert_eq!(taken, LinkError::TakenOver("attic".into()));
+        assert!(
+            taken.to_string().contains("`conbusd-attic`: give each daemon its own `instance`"),
+            "{taken}"
+        );
+        assert!(matches!(ended(DisconnectReasonCode::ServerShuttingDown), LinkError::Gone(_)));
+        let closed = why(&ConnectionError::MqttState(StateError::ConnectionAborted), "conbusd-attic");
+        assert!(closed.to_string().contains("took the name `conbusd-attic`"), "{closed}");
+        let refused = ConnectionError::ConnectionRefused(ConnectReturnCode::NotAuthorized);
+        assert_eq!(why(&refused, "conbusd-attic"), LinkError::NotAllowed);
     }
 }

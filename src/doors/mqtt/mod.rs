@@ -40,7 +40,7 @@ use crate::doors::AccessoryFace;
 
 pub use fleet::{Fleet, FleetError, fleet};
 pub use hub::Hub;
-pub use server::{Door, Inside, LookAtModules, Reload};
+pub use server::{Door, Inside, LookInside, Reload};
 
 /// What the door is built from.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ pub struct MqttPlan {
     pub will_delay: Duration,
     /// What the installation is called.
     pub name: String,
+    /// Where people find the page of this daemon, when others than this machine can.
+    pub page: Option<String>,
     /// The file of every topic that was ever published.
     pub store: PathBuf,
     /// The ids of the gateways, each at the place of its [`GatewayId`](crate::policy::GatewayId).

@@ -22,7 +22,7 @@ use super::{House, ModuleFace, MqttPlan, OpenError};
 use crate::actors::accessory::AccessoryAddr;
 use crate::actors::events::{AccessoryId, GetState, Identify, SetTarget};
 use crate::actors::{ask, now};
-use crate::doors::Roll;
+use crate::doors::{Reloads, Roll};
 use crate::policy::store::Want;
 use crate::policy::switch::{Target, Until};
 use crate::policy::{Backoff, BackoffPlan, Moment};
@@ -49,8 +49,8 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10 * 60);
 /// By which an accessory knows wishes that came this way.
 const CLIENT: u64 = u64::from_be_bytes(*b"mqttdoor");
 
-/// A look at the modules, as the poller shows them.
-pub type LookAtModules = Box<dyn Fn() -> LocalBoxFuture<'static, Option<Value>>>;
+/// A look at the modules as the poller shows them, with the pictures of the connections as `gateways` in their order.
+pub type LookInside = Box<dyn Fn() -> LocalBoxFuture<'static, Option<Value>>>;
 
 /// Reads the configuration again, as a hang-up signal does; tells what came of it.
 pub type Reload = Box<dyn Fn() -> LocalBoxFuture<'static, Result<Value, String>>>;
@@ -61,10 +61,12 @@ pub struct Inside {
     pub roll: Roll,
     /// The modules as they are when the roll tells of its accessories.
     pub modules: Box<dyn Fn() -> Vec<ModuleFace>>,
-    /// What is known of them.
-    pub look: LookAtModules,
+    /// What is known of them, and of the links.
+    pub look: LookInside,
     /// Reads the configuration again.
     pub reload: Reload,
+    /// How that was done last.
+    pub reloads: Reloads,
 }
 
 /// The MQTT door, before and after it is open.
@@ -86,6 +88,7 @@ impl Door {
             House { gateways: plan.gateways.clone(), modules: plan.modules.clone(), lamps: Vec::new() };
         let mut desk = Desk::new(topics, house, ledger, now());
         desk.name.clone_from(&plan.name);
+        desk.page.clone_from(&plan.page);
         Ok(Self {
             desk: Rc::new(RefCell::new(desk)),
             news: Rc::new(Notify::new()),
@@ -102,7 +105,7 @@ impl Door {
 
     /// Dials the broker, and goes on doing so.
     pub fn serve(&mut self, inside: Inside) {
-        let Inside { roll, modules, look, reload } = inside;
+        let Inside { roll, modules, look, reload, reloads } = inside;
         let topics = self.desk.borrow().topics.clone();
         let dial = BrokerDial {
             plan: self.plan.broker.clone(),
@@ -120,10 +123,12 @@ impl Door {
             stop: self.stop.subscribe(),
             grumble: Grumble::default(),
         };
+        let follow = follow(self.desk.clone(), self.news.clone(), reloads);
         let upkeep = upkeep(self.desk.clone(), self.news.clone(), roll, look);
         self.tasks = vec![
             tokio::task::spawn_local(attendant.attend(Box::new(dial))),
             tokio::task::spawn_local(upkeep),
+            tokio::task::spawn_local(follow),
         ];
     }
 
@@ -412,8 +417,10 @@ impl Attendant {
         let (desk, news) = (self.desk.clone(), self.news.clone());
         let doing: LocalBoxFuture<'static, Result<Value, String>> = match request.verb {
             Verb::Refresh => {
-                let all = self.roll.borrow().all().iter().map(|card| card.addr.clone()).collect();
-                Box::pin(refreshed(all))
+                // A group is its members, and a scene shows nothing that could be read.
+                let cards = Arc::clone(&self.roll.borrow());
+                let outputs = cards.all().iter().filter(|card| card.face.point.is_some());
+                Box::pin(refreshed(outputs.map(|card| card.addr.clone()).collect()))
             }
             Verb::Identify(place) => Box::pin(identified(self.address(place))),
             Verb::Reload => (self.reload)(),
@@ -457,10 +464,21 @@ async fn identified(addr: Option<AccessoryAddr>) -> Result<Value, String> {
     }
 }
 
-/// Looks at the modules now and then, and asks those that are silent whether they are there.
-async fn upkeep(desk: Rc<RefCell<Desk>>, news: Rc<Notify>, roll: Roll, modules: LookAtModules) {
+/// Tells the desk by which config the daemon runs.
+async fn follow(desk: Rc<RefCell<Desk>>, news: Rc<Notify>, mut reloads: Reloads) {
     loop {
-        if let Some(picture) = modules().await {
+        desk.borrow_mut().reloaded(&reloads.borrow_and_update());
+        news.notify_one();
+        if reloads.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Looks at the modules now and then, and asks those that are silent whether they are there.
+async fn upkeep(desk: Rc<RefCell<Desk>>, news: Rc<Notify>, roll: Roll, look: LookInside) {
+    loop {
+        if let Some(picture) = look().await {
             let asked = desk.borrow_mut().looked(&picture, now());
             news.notify_one();
             for place in asked {

@@ -101,6 +101,29 @@ fn a_silent_module_is_passed_over_until_it_is_heard() {
 }
 
 #[test]
+fn a_module_that_did_not_answer_is_asked_once_more_when_it_is_time() {
+    let mut roster = roster();
+    let silent = |roster: &Roster| roster.snapshot().iter().any(|module| module.silent);
+    reads(&mut roster, HOME);
+    roster.identify(serial(1));
+    let read = roster.next_read(HOME).unwrap();
+    roster.unanswered(read.0, read.1);
+    roster.silent(read.0);
+    assert_eq!((roster.next_read(HOME), silent(&roster)), (None, true));
+    roster.ask_silent(SHED);
+    assert_eq!(roster.next_read(HOME), None);
+    roster.ask_silent(HOME);
+    let again = roster.next_read(HOME).unwrap();
+    assert!(silent(&roster), "to be asked is not to be there");
+    roster.unanswered(again.0, again.1);
+    assert_eq!(roster.next_read(HOME), None, "once");
+    roster.ask_silent(HOME);
+    roster.next_read(HOME).unwrap();
+    tell(&mut roster, 1, Datapoint::LINK, b"04");
+    assert!(!silent(&roster));
+}
+
+#[test]
 fn what_a_module_refuses_is_not_asked_again_on_this_connection() {
     let mut roster = roster();
     tell(&mut roster, 2, Datapoint::AUTO_REPORT, b"??");
@@ -280,4 +303,7 @@ fn a_panel_whose_key_was_pressed_was_heard() {
     roster.pressed(SHED, key(2), at(9));
     let heard: Vec<Option<Moment>> = roster.snapshot().iter().map(|module| module.last_heard).collect();
     assert_eq!(heard, [None, Some(at(7))]);
+    roster.silent(serial(3));
+    roster.pressed(HOME, key(2), at(9));
+    assert!(!roster.snapshot()[1].silent, "who is pressed is there");
 }

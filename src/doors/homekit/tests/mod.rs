@@ -48,6 +48,7 @@ fn face(place: u8, kind: AccessoryKind) -> AccessoryFace {
         kind,
         dims: kind == AccessoryKind::Dimmer,
         point: Some(Point { serial: "0012345004".parse().unwrap(), output }),
+        members: Vec::new(),
         module_type: Some(ModuleType::XP24),
     }
 }
