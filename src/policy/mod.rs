@@ -2,6 +2,7 @@
 
 mod accessory;
 mod agenda;
+mod backlog;
 mod backoff;
 mod facts;
 pub mod figures;
@@ -23,6 +24,7 @@ pub mod waits;
 
 pub use accessory::AccessoryKind;
 pub use agenda::Agenda;
+pub use backlog::Backlog;
 pub use backoff::{Backoff, BackoffPlan, BackoffPlanError};
 pub use facts::{BusError, Freshness, GatewayId, Origin, Reading, Urgency};
 pub use keeping::{Keeping, KeepingCounters, KeepingPlan, Remark};

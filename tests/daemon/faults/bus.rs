@@ -22,14 +22,19 @@ struct Scripted {
 
 impl Scripted {
     fn start() -> Self {
-        let gateway = Gateway::open();
-        let (folder, http) = (tempfile::tempdir().unwrap(), free_port());
-        write_config(folder.path(), &config(&gateway.address.to_string(), http));
-        let mut daemon = Program::start(&["run"], folder.path());
-        daemon.says("connected gateway=home");
-        let scripted = Self { gateway, daemon, http: ([127, 0, 0, 1], http).into(), _folder: folder };
+        let scripted = Self::start_with("");
         eventually("every lamp is known", || scripted.all_fresh());
         scripted
+    }
+
+    /// The same with more in its config.
+    fn start_with(more: &str) -> Self {
+        let gateway = Gateway::open();
+        let (folder, http) = (tempfile::tempdir().unwrap(), free_port());
+        write_config(folder.path(), &(config(&gateway.address.to_string(), http) + more));
+        let mut daemon = Program::start(&["run"], folder.path());
+        daemon.says("connected gateway=home");
+        Self { gateway, daemon, http: ([127, 0, 0, 1], http).into(), _folder: folder }
     }
 
     fn all_fresh(&self) -> bool {
@@ -325,6 +330,36 @@ fn a_gateway_that_has_another_client_is_dialled_with_patience_and_never_twice_at
     scripted.daemon.signal("TERM");
     assert!(scripted.daemon.end().success());
     assert!(scripted.daemon.log.len() < 30, "{:#?}", scripted.daemon.log);
+}
+
+#[test]
+fn what_came_while_the_daemon_stood_still_is_as_old_as_its_pause() {
+    let scripted = Scripted::start_with("[cache]\nttl = \"1s\"\n[poller]\nenabled = false\n");
+    assert_eq!(scripted.lamp("m1o0?max_age_ms=0")["on"], false);
+    // From now on nobody tells what became of the lamp: the report below is the last word.
+    scripted.gateway.with(|desk| desk.outputs.clear());
+    scripted.daemon.signal("STOP");
+    pause(Duration::from_millis(200));
+    scripted.gateway.say(&report(1, 0, true));
+    pause(Duration::from_millis(2500));
+    scripted.daemon.signal("CONT");
+    let begun = Instant::now();
+    loop {
+        let lamp = scripted.lamp("m1o0");
+        assert_ne!(lamp["freshness"], "fresh", "it may have changed since: {lamp}");
+        if lamp["on"] == true {
+            assert!(lamp["age_ms"].as_u64() >= Some(2500), "{lamp}");
+            break;
+        }
+        assert!(begun.elapsed() < SLACK, "the report was never read: {lamp}");
+        pause(Duration::from_millis(5));
+    }
+    pause(Duration::from_millis(500));
+    scripted.gateway.say(&report(1, 1, true));
+    eventually("news of now are fresh", || {
+        let lamp = scripted.lamp("m1o1");
+        lamp["on"] == true && lamp["freshness"] == "fresh"
+    });
 }
 
 #[test]
