@@ -14,10 +14,10 @@ use std::io;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Response, Running,
-    StreamHandler, Supervised, WrapFuture,
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Response, Running, StreamHandler,
+    Supervised, WrapFuture,
 };
-use log::{debug, trace, warn};
+use log::{debug, info, trace, warn};
 use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::FramedRead;
@@ -32,7 +32,8 @@ use super::{Alarm, Outlet, now, tell};
 use crate::conbus::{Datapoint, System, Telegram, latin1};
 use crate::policy::outbox::{Delivered, Effect, Ending, Outbox, OutboxPlan, Ticket};
 use crate::policy::{
-    Backlog, Backoff, BackoffPlan, BusError, GatewayId, Liveness, LivenessPlan, Moment, Urgency, Verdict, earliest,
+    Backlog, Backoff, BackoffPlan, BusError, GatewayId, Liveness, LivenessPlan, Moment, Quality, Turned,
+    Urgency, Verdict, earliest,
 };
 use crate::transport::{BusDecoder, BusStream, Dial, Heard};
 
@@ -90,6 +91,7 @@ pub struct Connection {
     facts: ConnectionFacts,
     outbox: Outbox,
     backlog: Backlog,
+    quality: Quality,
     backoff: Backoff,
     liveness: Liveness,
     waiting: HashMap<Ticket, Waiting>,
@@ -103,6 +105,10 @@ pub struct Connection {
     up_since: Option<Moment>,
     /// Why the session ended, for the log.
     reason: Option<(Lost, String)>,
+    /// Why there is no link, or why the one before ended while this one has not spoken yet; for watchers.
+    trouble: Option<String>,
+    /// When this link was heard last.
+    heard_at: Option<Moment>,
     failures: u32,
     /// Links in a row that did not last: somebody else may hold the gateway, which accepts and hangs up.
     short_links: u32,
@@ -122,6 +128,7 @@ impl Connection {
         Self {
             outbox: Outbox::new(plan.outbox.clone()),
             backlog: Backlog::new(Moment::START),
+            quality: Quality::default(),
             backoff: Backoff::new(plan.backoff),
             liveness: Liveness::new(plan.liveness, plan.bridge),
             link_untold: vec![false; facts.link.len()],
@@ -135,6 +142,8 @@ impl Connection {
             writer: None,
             up_since: None,
             reason: None,
+            trouble: None,
+            heard_at: None,
             failures: 0,
             short_links: 0,
             lost_since: None,
@@ -198,7 +207,7 @@ impl Connection {
             ctx.stop();
         }));
         let at = now();
-        this.up_since = Some(at);
+        (this.up_since, this.heard_at) = (Some(at), None);
         this.failures = 0;
         this.counters.connects_total += 1;
         this.tally.connected();
@@ -252,6 +261,16 @@ impl Connection {
             this.note_gap(gap);
             this.step(ctx);
         });
+    }
+
+    fn tell_quality(&self, turned: Option<Turned>) {
+        let name = &self.plan.name;
+        match turned {
+            Some(Turned::Degraded { bad, of }) => warn!(target: "connection",
+                "link degraded gateway={name} bad={bad} of={of} in the last minute: look at the cable of the bus"),
+            Some(Turned::Recovered) => info!(target: "connection", "link well again gateway={name}"),
+            None => {}
+        }
     }
 
     fn note_gap(&self, gap: Option<Duration>) {
@@ -315,6 +334,9 @@ impl Connection {
         trace!(target: "conbus::rx", "gateway={} {telegram}", self.plan.name);
         self.counters.telegrams_received_total += 1;
         self.tally.heard(telegram);
+        (self.heard_at, self.trouble) = (Some(at), None);
+        let turned = self.quality.telegram(at);
+        self.tell_quality(turned);
         let serial = match telegram {
             Telegram::Reply(reply) => Some(reply.serial),
             _ => None,
@@ -410,6 +432,8 @@ impl StreamHandler<io::Result<Heard>> for Connection {
             Ok(Heard::Noise { bytes, total, why }) => {
                 self.counters.noise_total += 1;
                 self.tally.noise(why);
+                let turned = self.quality.noise(now());
+                self.tell_quality(turned);
                 debug!(target: "connection", "noise gateway={} why={why:?} bytes={total} begins={:?}",
                     self.plan.name, latin1(&bytes[..bytes.len().min(32)]));
             }

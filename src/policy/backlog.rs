@@ -127,7 +127,11 @@ mod tests {
         let mut backlog = stood_still(1_000, 9_000);
         assert_eq!(backlog.next_due(), at(9_050));
         assert_eq!(backlog.look(at(9_050)), None);
-        assert_eq!(backlog.heard(at(9_051)), at(1_000), "the first may have come before the system was asked");
+        assert_eq!(
+            backlog.heard(at(9_051)),
+            at(1_000),
+            "the first may have come before the system was asked"
+        );
         backlog.look(at(9_100));
         backlog.look(at(9_150));
         backlog.look(at(9_200));

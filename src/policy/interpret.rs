@@ -232,7 +232,14 @@ impl Interpreter {
                     {
                         let point = Point { serial: reply.serial, output };
                         let (value, basis) = (PointValue::Level(level), Basis::Reply { asked });
-                        facts.push(Fact::Observed(Observation { point, value, basis, seq, at, not_before: at }));
+                        facts.push(Fact::Observed(Observation {
+                            point,
+                            value,
+                            basis,
+                            seq,
+                            at,
+                            not_before: at,
+                        }));
                     }
                 }
                 _ => {}

@@ -223,7 +223,8 @@ impl Store {
         let known = self.entries.peek(&point);
         let agrees = known.is_some_and(|entry| entry.agrees(seen.value));
         // What lay unread is no newer than that, but no older than what was told before it.
-        let reported = known.and_then(|entry| entry.on).map_or(seen.not_before, |on| seen.not_before.max(on.at));
+        let reported =
+            known.and_then(|entry| entry.on).map_or(seen.not_before, |on| seen.not_before.max(on.at));
         let Some(module) = self.modules.get_mut(&point.serial) else { return };
         if !module.has(point.output) {
             return;

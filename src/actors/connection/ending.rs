@@ -10,7 +10,7 @@ use super::Connection;
 use super::tally::Lost;
 use crate::actors::events::{Drain, LinkState};
 use crate::actors::now;
-use crate::policy::BusError;
+use crate::policy::{BusError, is_taken};
 
 /// How long the end of the process waits for commands that were already taken.
 const DRAIN_WITHIN: Duration = Duration::from_secs(1);
@@ -22,6 +22,9 @@ const FAILURES_A_WARNING: u32 = 16;
 pub(super) fn level_of_repeat(repeat: u32, first: log::Level) -> log::Level {
     if repeat.is_multiple_of(FAILURES_A_WARNING) { first } else { log::Level::Debug }
 }
+
+/// What a gateway that hangs up at once is suspected of.
+const TAKEN: &str = "the gateway takes the connection and hangs up, another client may have it";
 
 impl Connection {
     /// Drops the writer: its future flushes, closes the socket and ends the session.
@@ -37,9 +40,12 @@ impl Connection {
         self.liveness.disconnected();
         let closed = || (Lost::Closed, "closed by the gateway".into());
         let (why, reason) = self.reason.take().unwrap_or_else(closed);
-        match self.up_since.take() {
-            Some(since) => {
-                let up_for = at.since(since);
+        let up_for = self.up_since.take().map(|since| at.since(since));
+        let by_gateway = matches!(why, Lost::Closed | Lost::Broken);
+        let taken = by_gateway && up_for.is_some_and(|up_for| is_taken(up_for, self.heard_at));
+        let reason = if taken { format!("bus busy: {TAKEN} ({reason})") } else { reason };
+        match up_for {
+            Some(up_for) => {
                 self.tally.lost(why);
                 let level = level_of_repeat(self.short_links, log::Level::Warn);
                 self.backoff.link_was_up(up_for);
@@ -61,6 +67,7 @@ impl Connection {
             None => {}
         }
         self.writer = None;
+        self.trouble = Some(reason).filter(|_| !self.draining);
         self.link(LinkState::Down);
     }
 }

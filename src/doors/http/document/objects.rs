@@ -108,8 +108,16 @@ fn module() -> ObjectBuilder {
 fn gateway() -> ObjectBuilder {
     let link = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["up", "down", "dialling"]));
     let told = [("id", text()), ("address", text()), ("link", link.build().into())];
+    let word = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null])).description(Some(
+        "Why there is no link, or why the one before ended while this one has not spoken yet; `bus busy` first when \
+         another client may have the gateway.",
+    ));
+    let degraded = ObjectBuilder::new().schema_type(Type::Boolean).description(Some(
+        "Whether more than a twentieth of what was heard in the last minute was no telegram.",
+    ));
     let object = with("A gateway. The totals are missing while its actors are too busy to tell them.", told);
-    GATEWAY_TOTALS.into_iter().fold(object, |object, name| object.property(name, number()))
+    let object = GATEWAY_TOTALS.into_iter().fold(object, |object, name| object.property(name, number()));
+    object.property("reason", word.build()).property("degraded", degraded.build())
 }
 
 fn status() -> ObjectBuilder {

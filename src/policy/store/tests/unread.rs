@@ -32,7 +32,11 @@ fn a_report_that_may_have_lain_there_still_undoes_what_was_told_before_it() {
     bench.answer([true; 4], 60_100, 60_150);
     bench.see_late(false, Basis::Report, (1_000, 60_200));
     let reading = bench.store.peek(point(1, 0), ms(60_200));
-    assert_eq!((reading.on, reading.observed_at), (Some(false), Some(ms(60_100))), "it came behind the reply");
+    assert_eq!(
+        (reading.on, reading.observed_at),
+        (Some(false), Some(ms(60_100))),
+        "it came behind the reply"
+    );
 }
 
 #[test]
