@@ -141,7 +141,7 @@ fn store_of(config: &Config) -> Store {
     for accessory in &config.accessories {
         for value in [PointValue::On(true), PointValue::Level(Percent::FULL)] {
             let (point, basis, at) = (accessory.point, Basis::Report, now());
-            store.observed(Observation { point, value, basis, seq: 1, at }, &mut effects);
+            store.observed(Observation { point, value, basis, seq: 1, at, not_before: at }, &mut effects);
         }
     }
     store

@@ -70,6 +70,11 @@ def config():
     yield 'a = """\nopen\n'
     yield '[mqtt]\nurl = "mqtt://user:word@broker.example:1883"\n[homekit]\npin = "123-45-678"\n[mux]\nlisten = "127.0.0.1:10002"\n'
     yield '[[gateway]]\nid = ""\naddress = ""\n' * 3
+    group = '[[group]]\nid = "g"\nname = "G"\nroom = "R"\nmembers = ["a"]\n'
+    scene = '[[scene]]\nid = "s"\nname = "S"\ntargets = [{ accessory = "a", on = false }]\n'
+    press = '[[scene]]\nid = "p"\nname = "P"\nevent = "E33L02I07"\ngateway = "home"\n'
+    yield small + lamp + group + scene + press
+    yield small + lamp + group.replace('"a"', '"a", "a", "b"') + scene.replace("on = false", "brightness = 200") + press + press
     text = (ROOT / "config.toml").read_text()
     yield text[:3500]
     yield "\n".join(line.lstrip("# ") if "=" in line or line.startswith("# [") else line for line in text.splitlines())[:4000]
@@ -162,6 +167,11 @@ def bodies():
     yield "max_age_ms=1&max_age_ms=2"
     yield "telegrams=yes&" + "é" * 100
     yield '{"' + "x" * 100 + '":[{"y":null}]}'
+    yield "limit=1000&accessory=hall"
+    yield "limit=0"
+    yield "accessory=&limit=18446744073709551616"
+    yield "limit=+5&limit=5"
+    yield "accessory=a&accessory=b&max_age_ms=1"
 
 
 def foreign():

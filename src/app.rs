@@ -14,6 +14,8 @@ mod plans;
 mod reload;
 pub mod restore;
 pub mod run;
+#[cfg(debug_assertions)]
+mod sabotage;
 mod walls;
 pub mod watch;
 

@@ -1,12 +1,16 @@
 //! The way to a gateway: dialling, and the decoder between bytes and telegrams.
 
+use std::cell::RefCell;
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::codec::Decoder;
 
@@ -38,24 +42,105 @@ pub trait Dial {
 }
 
 /// Dials over TCP. The name is resolved at each dial, so that a gateway may move.
+///
+/// It holds a file number in reserve: a crowd at the doors must not keep the house from its bus.
 #[derive(Clone, Debug)]
 pub struct TcpDial {
     host: String,
     port: u16,
+    reserve: Rc<Reserve>,
+}
+
+/// One file number, held by an open file that is of no other use.
+#[derive(Debug, Default)]
+struct Reserve(RefCell<Option<File>>);
+
+impl Reserve {
+    /// Takes the number, if there is one left.
+    fn hold(&self) {
+        let mut held = self.0.borrow_mut();
+        if held.is_none() {
+            *held = File::open("/dev/null").ok();
+        }
+    }
+
+    /// Gives it up for somebody who asks in the same turn; false when there is none.
+    fn give(&self) -> bool {
+        self.0.borrow_mut().take().is_some()
+    }
+}
+
+/// A connection whose file number goes back to the reserve at its end, before anybody else can take it.
+struct Line {
+    /// Some until the end.
+    stream: Option<TcpStream>,
+    reserve: Rc<Reserve>,
+}
+
+impl Line {
+    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        drop(self.stream.take());
+        self.reserve.hold();
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream()?.poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream()?.poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_shutdown(cx)
+    }
+}
+
+/// No file number is left, to this process or to the machine.
+fn is_out_of_files(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 impl TcpDial {
     /// Dials this host, a name or an address, on this port.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port }
+        Self { host: host.into(), port, reserve: Rc::default() }
     }
 }
 
 impl Dial for TcpDial {
     fn dial(&self) -> Dialled {
-        let address = (self.host.clone(), self.port);
+        let (address, reserve) = ((self.host.clone(), self.port), self.reserve.clone());
         Box::pin(async move {
-            let dialled = tokio::time::timeout(DIAL_WITHIN, TcpStream::connect(address)).await;
+            reserve.hold();
+            let connect = || tokio::time::timeout(DIAL_WITHIN, TcpStream::connect(address.clone()));
+            let mut dialled = connect().await;
+            if let Ok(Err(error)) = &dialled
+                && is_out_of_files(error)
+                && reserve.give()
+            {
+                dialled = connect().await;
+            }
             let stream = dialled.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             stream.set_nodelay(true)?;
             let keep_alive = socket2::TcpKeepalive::new()
@@ -63,7 +148,7 @@ impl Dial for TcpDial {
                 .with_interval(KEEP_ALIVE_EVERY)
                 .with_retries(KEEP_ALIVE_RETRIES);
             socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
-            Ok(Box::new(stream) as Box<dyn BusStream>)
+            Ok(Box::new(Line { stream: Some(stream), reserve }) as Box<dyn BusStream>)
         })
     }
 

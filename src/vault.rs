@@ -16,6 +16,15 @@ use tokio::sync::Semaphore;
 /// How many unreadable files are set aside before a person has to look at them.
 const ASIDE_MAX: u32 = 99;
 
+/// One of the two texts that are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kept {
+    /// The one that was kept last.
+    Last,
+    /// The one before it.
+    Previous,
+}
+
 /// Keeps one text, and the one before it.
 pub trait Vault {
     /// What was kept last.
@@ -24,8 +33,8 @@ pub trait Vault {
     /// What was kept before that.
     fn load_previous(&self) -> io::Result<Option<Vec<u8>>>;
 
-    /// Takes what was kept last out of the way, for a person to look at; tells where to. It overwrites nothing.
-    fn set_aside(&self) -> io::Result<String>;
+    /// Takes one of them out of the way, for a person to look at; tells where to. It overwrites nothing.
+    fn set_aside(&self, which: Kept) -> io::Result<String>;
 
     /// Keeps this instead; done when it would survive a power cut. Texts are kept in the order of the first polls.
     fn save(&self, text: Vec<u8>) -> LocalBoxFuture<'static, io::Result<()>>;
@@ -55,12 +64,16 @@ impl Vault for FileVault {
         read(&beside(&self.path, ".bak"))
     }
 
-    fn set_aside(&self) -> io::Result<String> {
+    fn set_aside(&self, which: Kept) -> io::Result<String> {
+        let unwanted = match which {
+            Kept::Last => self.path.clone(),
+            Kept::Previous => beside(&self.path, ".bak"),
+        };
         for number in 1..=ASIDE_MAX {
             let aside = beside(&self.path, &format!(".aside-{number}"));
             // A rename replaces what is there; who owns the folder is alone in it.
             if fs::symlink_metadata(&aside).is_err() {
-                fs::rename(&self.path, &aside)?;
+                fs::rename(&unwanted, &aside)?;
                 sync_folder(&self.path)?;
                 return Ok(aside.display().to_string());
             }
@@ -162,10 +175,13 @@ impl Vault for MemoryVault {
         Ok(self.0.borrow().previous.clone())
     }
 
-    fn set_aside(&self) -> io::Result<String> {
-        let mut memory = self.0.borrow_mut();
-        let text = memory.text.take().ok_or(io::ErrorKind::NotFound)?;
-        memory.aside.push(text);
+    fn set_aside(&self, which: Kept) -> io::Result<String> {
+        let memory = &mut *self.0.borrow_mut();
+        let kept = match which {
+            Kept::Last => &mut memory.text,
+            Kept::Previous => &mut memory.previous,
+        };
+        memory.aside.push(kept.take().ok_or(io::ErrorKind::NotFound)?);
         Ok("memory".into())
     }
 
@@ -229,11 +245,17 @@ mod tests {
         let vault = FileVault::new(path.clone());
         for text in ["first", "second"] {
             replace(&path, text.as_bytes()).unwrap();
-            vault.set_aside().unwrap();
+            vault.set_aside(Kept::Last).unwrap();
         }
         assert_eq!(names(folder.path()), ["text.aside-1", "text.aside-2"]);
         assert_eq!(fs::read(folder.path().join("text.aside-1")).unwrap(), b"first");
-        assert!(vault.set_aside().is_err(), "nothing is there");
+        assert!(vault.set_aside(Kept::Last).is_err(), "nothing is there");
+        for text in ["old", "new"] {
+            replace_keeping(&path, text.as_bytes()).unwrap();
+        }
+        vault.set_aside(Kept::Previous).unwrap();
+        assert_eq!(names(folder.path()), ["text", "text.aside-1", "text.aside-2", "text.aside-3"]);
+        assert_eq!(fs::read(folder.path().join("text.aside-3")).unwrap(), b"old");
     }
 
     #[test]

@@ -208,8 +208,8 @@ impl Handler<PointObserved> for Cache {
     type Result = ();
 
     fn handle(&mut self, seen: PointObserved, ctx: &mut Context<Self>) {
-        let PointObserved { point, value, basis, seq, at } = seen;
-        self.store.observed(Observation { point, value, basis, seq, at }, &mut self.effects);
+        let PointObserved { point, value, basis, seq, at, not_before } = seen;
+        self.store.observed(Observation { point, value, basis, seq, at, not_before }, &mut self.effects);
         self.perform(ctx);
     }
 }

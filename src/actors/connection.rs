@@ -5,6 +5,7 @@
 //! link ends the actor's session, and the restart, which keeps address and mailbox, dials again after the
 //! back-off. Of two sockets the old one is always closed before the new one is dialled.
 
+mod ending;
 mod reload;
 mod tally;
 
@@ -13,24 +14,26 @@ use std::io;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Response, ResponseFuture, Running,
-    StreamHandler, Supervised, WrapFuture,
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Response, Running, StreamHandler,
+    Supervised, WrapFuture,
 };
 use log::{debug, info, trace, warn};
 use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::FramedRead;
 
+use self::ending::level_of_repeat;
 pub use self::reload::LinkPlan;
 use self::tally::{Counters, Lost, Tally};
 use super::events::{
-    Drain, Exchange, ExchangeEnded, LinkChanged, LinkState, Name, NewsLost, TelegramReceived, TelegramSent,
+    Exchange, ExchangeEnded, LinkChanged, LinkState, Name, NewsLost, TelegramReceived, TelegramSent,
 };
 use super::{Alarm, Outlet, now, tell};
 use crate::conbus::{Datapoint, System, Telegram, latin1};
 use crate::policy::outbox::{Delivered, Effect, Ending, Outbox, OutboxPlan, Ticket};
 use crate::policy::{
-    Backoff, BackoffPlan, BusError, GatewayId, Liveness, LivenessPlan, Moment, Urgency, Verdict, earliest,
+    Backlog, Backoff, BackoffPlan, BusError, GatewayId, Liveness, LivenessPlan, Moment, Quality, Turned,
+    Urgency, Verdict, earliest,
 };
 use crate::transport::{BusDecoder, BusStream, Dial, Heard};
 
@@ -43,14 +46,8 @@ const WRITER_FRAMES: usize = 4;
 /// A gateway that takes no byte for this long is gone.
 const WRITE_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long the end of the process waits for commands that were already taken.
-const DRAIN_WITHIN: Duration = Duration::from_secs(1);
-
 /// How long to wait before facts that found no room are told again.
 const TELL_AGAIN: Duration = Duration::from_millis(100);
-
-/// One failed dial in so many is told at warn, the first of a row always; the others are told at debug.
-const FAILURES_A_WARNING: u32 = 16;
 
 /// What a connection is built from.
 pub struct ConnectionPlan {
@@ -93,6 +90,8 @@ pub struct Connection {
     dial: Box<dyn Dial>,
     facts: ConnectionFacts,
     outbox: Outbox,
+    backlog: Backlog,
+    quality: Quality,
     backoff: Backoff,
     liveness: Liveness,
     waiting: HashMap<Ticket, Waiting>,
@@ -106,6 +105,10 @@ pub struct Connection {
     up_since: Option<Moment>,
     /// Why the session ended, for the log.
     reason: Option<(Lost, String)>,
+    /// Why there is no link, or why the one before ended while this one has not spoken yet; for watchers.
+    trouble: Option<String>,
+    /// When this link was heard last.
+    heard_at: Option<Moment>,
     failures: u32,
     /// Links in a row that did not last: somebody else may hold the gateway, which accepts and hangs up.
     short_links: u32,
@@ -124,6 +127,8 @@ impl Connection {
     pub fn new(plan: ConnectionPlan, dial: Box<dyn Dial>, facts: ConnectionFacts) -> Self {
         Self {
             outbox: Outbox::new(plan.outbox.clone()),
+            backlog: Backlog::new(Moment::START),
+            quality: Quality::default(),
             backoff: Backoff::new(plan.backoff),
             liveness: Liveness::new(plan.liveness, plan.bridge),
             link_untold: vec![false; facts.link.len()],
@@ -137,6 +142,8 @@ impl Connection {
             writer: None,
             up_since: None,
             reason: None,
+            trouble: None,
+            heard_at: None,
             failures: 0,
             short_links: 0,
             lost_since: None,
@@ -172,6 +179,8 @@ impl Connection {
             return;
         }
         self.link(LinkState::Dialling);
+        // What comes on the new socket comes after this.
+        self.backlog = Backlog::new(now());
         self.counters.dials_total += 1;
         debug!(target: "connection", "dialling gateway={} address={}", self.plan.name, self.dial.target());
         ctx.spawn(self.dial.dial().into_actor(self).map(Self::dialled));
@@ -198,7 +207,7 @@ impl Connection {
             ctx.stop();
         }));
         let at = now();
-        this.up_since = Some(at);
+        (this.up_since, this.heard_at) = (Some(at), None);
         this.failures = 0;
         this.counters.connects_total += 1;
         this.tally.connected();
@@ -213,6 +222,10 @@ impl Connection {
     /// Lets the policies do what is due, then arms the timer for what comes next.
     fn step(&mut self, ctx: &mut Context<Self>) {
         let at = now();
+        if self.up_since.is_some() {
+            let gap = self.backlog.turn(at);
+            self.note_gap(gap);
+        }
         match self.liveness.due(at) {
             Some(Verdict::Probe(serials)) => {
                 debug!(target: "connection", "probing gateway={} modules={serials:?}", self.plan.name);
@@ -241,10 +254,30 @@ impl Connection {
         let untold = self.lost_since.is_some() || self.link_untold.contains(&true);
         let due = earliest(self.outbox.next_due(), self.liveness.next_due());
         let due = earliest(due, untold.then(|| now() + TELL_AGAIN));
-        self.alarm.set(due, ctx, |this: &mut Self, ctx| {
+        let look = self.up_since.map(|_| self.backlog.next_due());
+        self.alarm.set(earliest(due, look), ctx, |this: &mut Self, ctx| {
             this.alarm.rang();
+            let gap = this.backlog.look(now());
+            this.note_gap(gap);
             this.step(ctx);
         });
+    }
+
+    fn tell_quality(&self, turned: Option<Turned>) {
+        let name = &self.plan.name;
+        match turned {
+            Some(Turned::Degraded { bad, of }) => warn!(target: "connection",
+                "link degraded gateway={name} bad={bad} of={of} in the last minute: look at the cable of the bus"),
+            Some(Turned::Recovered) => info!(target: "connection", "link well again gateway={name}"),
+            None => {}
+        }
+    }
+
+    fn note_gap(&self, gap: Option<Duration>) {
+        if let Some(gap) = gap.filter(|_| self.up_since.is_some()) {
+            debug!(target: "connection", "stood still gateway={} for={gap:?}; what was left unread counts as old",
+                self.plan.name);
+        }
     }
 
     fn perform(&mut self, ctx: &mut Context<Self>) {
@@ -296,16 +329,22 @@ impl Connection {
 
     fn heard(&mut self, telegram: &Telegram, ctx: &mut Context<Self>) {
         let at = now();
+        let gap = self.backlog.turn(at);
+        self.note_gap(gap);
         trace!(target: "conbus::rx", "gateway={} {telegram}", self.plan.name);
         self.counters.telegrams_received_total += 1;
         self.tally.heard(telegram);
+        (self.heard_at, self.trouble) = (Some(at), None);
+        let turned = self.quality.telegram(at);
+        self.tell_quality(turned);
         let serial = match telegram {
             Telegram::Reply(reply) => Some(reply.serial),
             _ => None,
         };
         self.liveness.heard(serial, at);
         let (gateway, seq) = (self.plan.gateway, self.next_seq());
-        let fact = TelegramReceived { gateway, telegram: telegram.clone(), seq, at };
+        let waits_since = self.backlog.heard(at);
+        let fact = TelegramReceived { gateway, telegram: telegram.clone(), seq, at, waits_since };
         // The listener hears it before whoever waits for the answer learns that it came.
         let told = tell(&mut self.facts.received, fact);
         self.note_told(told, at);
@@ -338,51 +377,6 @@ impl Connection {
             self.lost_since = None;
         }
     }
-
-    /// Drops the writer: its future flushes, closes the socket and ends the session.
-    fn close(&mut self, ctx: &mut Context<Self>) {
-        if self.writer.take().is_none() {
-            ctx.stop();
-        }
-    }
-
-    fn session_ended(&mut self) {
-        let at = now();
-        self.outbox.link_went_down(&mut self.effects);
-        self.liveness.disconnected();
-        let closed = || (Lost::Closed, "closed by the gateway".into());
-        let (why, reason) = self.reason.take().unwrap_or_else(closed);
-        match self.up_since.take() {
-            Some(since) => {
-                let up_for = at.since(since);
-                self.tally.lost(why);
-                let level = level_of_repeat(self.short_links, log::Level::Warn);
-                self.backoff.link_was_up(up_for);
-                self.short_links = if self.backoff.attempt() == 0 { 0 } else { self.short_links + 1 };
-                if self.draining {
-                    info!(target: "connection", "closed gateway={}", self.plan.name);
-                } else {
-                    log::log!(target: "connection", level,
-                        "link lost gateway={} reason=\"{reason}\" up_for={:?}", self.plan.name, up_for);
-                }
-            }
-            None if !self.draining => {
-                self.backoff.failed();
-                self.failures += 1;
-                let level = level_of_repeat(self.failures - 1, log::Level::Warn);
-                log::log!(target: "connection", level, "cannot connect gateway={} address={} reason=\"{reason}\" attempt={}",
-                    self.plan.name, self.dial.target(), self.failures);
-            }
-            None => {}
-        }
-        self.writer = None;
-        self.link(LinkState::Down);
-    }
-}
-
-/// The first of a row is told as it is, and then one of sixteen: repeats are counted, not repeated.
-fn level_of_repeat(repeat: u32, first: log::Level) -> log::Level {
-    if repeat.is_multiple_of(FAILURES_A_WARNING) { first } else { log::Level::Debug }
 }
 
 /// Writes the frames of the outbox until there are no more, then closes the socket.
@@ -438,6 +432,8 @@ impl StreamHandler<io::Result<Heard>> for Connection {
             Ok(Heard::Noise { bytes, total, why }) => {
                 self.counters.noise_total += 1;
                 self.tally.noise(why);
+                let turned = self.quality.noise(now());
+                self.tell_quality(turned);
                 debug!(target: "connection", "noise gateway={} why={why:?} bytes={total} begins={:?}",
                     self.plan.name, latin1(&bytes[..bytes.len().min(32)]));
             }
@@ -465,24 +461,5 @@ impl Handler<Exchange> for Connection {
         self.waiting.insert(ticket, (answer, now()));
         self.step(ctx);
         Response::fut(async move { ended.await.unwrap_or(Err(BusError::Stopping)) })
-    }
-}
-
-impl Handler<Drain> for Connection {
-    type Result = ResponseFuture<Result<(), BusError>>;
-
-    fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
-        self.draining = true;
-        self.outbox.drain(&mut self.effects);
-        let (done, drained) = oneshot::channel();
-        if self.up_since.is_none() {
-            let _ = done.send(());
-        } else {
-            self.drained = Some(done);
-            ctx.run_later(DRAIN_WITHIN, Connection::close);
-            self.perform(ctx);
-            self.step(ctx);
-        }
-        Box::pin(async move { drained.await.map_err(|_| BusError::Stopping) })
     }
 }

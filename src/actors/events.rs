@@ -116,6 +116,8 @@ pub struct TelegramReceived {
     pub seq: u64,
     /// When.
     pub at: Moment,
+    /// Since when it may have lain unread: `at`, unless the process stood still meanwhile.
+    pub waits_since: Moment,
 }
 
 /// Up, from a connection to its listener: this was written.
@@ -196,6 +198,8 @@ pub struct PointObserved {
     pub seq: u64,
     /// When.
     pub at: Moment,
+    /// Since when it may have lain unread.
+    pub not_before: Moment,
 }
 
 /// Up, from a listener to the cache: a command for an output is under way or was acknowledged.

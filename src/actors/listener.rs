@@ -107,8 +107,8 @@ impl Listener {
     fn tell_one(&mut self, fact: Fact, at: Moment) {
         let facts = &mut self.facts;
         let told = match fact {
-            Fact::Observed(Observation { point, value, basis, seq, at }) => {
-                tell(&mut facts.observed, PointObserved { point, value, basis, seq, at })
+            Fact::Observed(Observation { point, value, basis, seq, at, not_before }) => {
+                tell(&mut facts.observed, PointObserved { point, value, basis, seq, at, not_before })
             }
             Fact::Commanded { point, seq, at } => {
                 tell(&mut facts.commanded, PointCommanded { point, seq, at })
@@ -223,7 +223,7 @@ impl Handler<TelegramReceived> for Listener {
     type Result = ();
 
     fn handle(&mut self, heard: TelegramReceived, ctx: &mut Context<Self>) {
-        let TelegramReceived { telegram, seq, at, .. } = heard;
+        let TelegramReceived { telegram, seq, at, waits_since, .. } = heard;
         if let Telegram::Reply(reply) = &telegram {
             let solicited = self.interpreter.is_solicited(reply);
             let pass = self.storm.heard_reply(reply, solicited, at, &mut self.storm_effects);
@@ -233,6 +233,11 @@ impl Handler<TelegramReceived> for Listener {
             }
         }
         self.interpreter.heard(&telegram, seq, at, &mut self.found);
+        for fact in &mut self.found {
+            if let Fact::Observed(seen) = fact {
+                seen.not_before = waits_since;
+            }
+        }
         self.tell_found(at);
         self.show(Direction::Received, &telegram, at);
         self.step(ctx);

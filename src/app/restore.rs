@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use log::{info, warn};
 
 use crate::policy::{Damage, Snapshot};
-use crate::vault::Vault;
+use crate::vault::{Kept, Vault};
 
 /// What came back.
 #[derive(Debug, Default)]
@@ -26,39 +26,40 @@ pub fn wall_clock() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Reads what was kept last. What cannot be used is set aside with a warning, and the one before it is tried.
+/// Reads what was kept last, else the one before it. What cannot be used of the two is set aside with a warning: the next
+/// save would replace it.
 pub fn restore(vault: &dyn Vault, wall: Duration) -> Restored {
-    let why = match read(vault.load(), wall) {
-        Ok(None) => return Restored { snapshot: previous(vault, wall), may_write: true },
-        Ok(Some(snapshot)) => {
-            told(&snapshot);
-            return Restored { snapshot, may_write: true };
-        }
+    let (last, last_is_safe) = usable(vault, Kept::Last, wall);
+    let (previous, previous_is_safe) = usable(vault, Kept::Previous, wall);
+    // The one before is a little older, and stale like every restored value.
+    let snapshot = last.or(previous).inspect(told).unwrap_or_default();
+    Restored { snapshot, may_write: last_is_safe && previous_is_safe }
+}
+
+/// One of the two, when it can be used; false when it cannot and still lies where it would be overwritten.
+fn usable(vault: &dyn Vault, which: Kept, wall: Duration) -> (Option<Snapshot>, bool) {
+    let text = match which {
+        Kept::Last => vault.load(),
+        Kept::Previous => vault.load_previous(),
+    };
+    let why = match read(text, wall) {
+        Ok(snapshot) => return (snapshot, true),
         Err(why) => why,
     };
-    let may_write = match vault.set_aside() {
+    let what = match which {
+        Kept::Last => "the kept state",
+        Kept::Previous => "the kept state before the last",
+    };
+    match vault.set_aside(which) {
         Ok(place) => {
-            warn!(target: "state", "cannot use the kept state, it is set aside why=\"{why}\" place=\"{place}\"");
-            true
+            warn!(target: "state", "cannot use {what}, it is set aside why=\"{why}\" place=\"{place}\"");
+            (None, true)
         }
         Err(error) => {
             warn!(target: "state",
-                "cannot use the kept state nor set it aside; nothing is kept this time why=\"{why}\" error=\"{error}\"");
-            false
+                "cannot use {what} nor set it aside; nothing is kept this time why=\"{why}\" error=\"{error}\"");
+            (None, false)
         }
-    };
-    Restored { snapshot: previous(vault, wall), may_write }
-}
-
-/// The one before the last: a little older, and stale like every restored value.
-fn previous(vault: &dyn Vault, wall: Duration) -> Snapshot {
-    match read(vault.load_previous(), wall) {
-        Ok(Some(snapshot)) => {
-            told(&snapshot);
-            snapshot
-        }
-        // It was replaced by one that could be used once; there is nothing to warn of.
-        Ok(None) | Err(_) => Snapshot::default(),
     }
 }
 
@@ -123,7 +124,21 @@ mod tests {
     #[test]
     fn both_corrupt_is_a_first_start() {
         let vault = memory(Some(b"torn"), Some(b"torn too".to_vec()));
-        assert_eq!(restore(&vault, WALL).snapshot, Snapshot::default());
+        let restored = restore(&vault, WALL);
+        assert_eq!((restored.snapshot, restored.may_write), (Snapshot::default(), true));
+        assert_eq!(vault.0.borrow().aside, [&b"torn"[..], b"torn too"]);
+    }
+
+    #[test]
+    fn a_newer_one_before_the_last_is_set_aside_too_though_nobody_needs_it() {
+        let newer = String::from_utf8(lamp(false).encode(WALL)).unwrap();
+        let newer = newer.replace("\"version\":1", "\"version\":9").into_bytes();
+        let vault = memory(Some(&lamp(true).encode(WALL)), Some(newer.clone()));
+        let restored = restore(&vault, WALL);
+        assert_eq!((restored.snapshot, restored.may_write), (lamp(true), true));
+        let memory = vault.0.borrow();
+        assert_eq!((&memory.aside, &memory.previous), (&vec![newer], &None));
+        assert!(memory.text.is_some());
     }
 
     #[test]

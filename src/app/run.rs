@@ -122,6 +122,8 @@ pub async fn run(config: &Config, file: &Path) -> Result<(), RunError> {
     let doors = doors.serve(config, &app, walls, wanted.clone());
     info!(target: "app", "started gateways={} modules={} accessories={}",
         config.gateways.len(), config.modules.len(), config.accessories.len());
+    #[cfg(debug_assertions)]
+    super::sabotage::begin(&app);
     ready();
     let signal = loop {
         let signal = tokio::select! {

@@ -1,6 +1,7 @@
 //! What another config changes in a daemon that runs, and what of it has to wait for the next start.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::{
     Accessory, Cache, Config, Deed, GatewayAddress, Group, HomeKit, Http, Module, Mqtt, Mux, Poller, Scene,
@@ -232,12 +233,23 @@ fn homekit(old: &HomeKit, new: &HomeKit) -> Pairs {
 }
 
 fn mqtt(old: &Mqtt, new: &Mqtt) -> Pairs {
+    fn cert(mqtt: &Mqtt) -> Option<&PathBuf> {
+        mqtt.client.as_ref().map(|(cert, _)| cert)
+    }
+    fn key(mqtt: &Mqtt) -> Option<&PathBuf> {
+        mqtt.client.as_ref().map(|(_, key)| key)
+    }
     vec![
         ("url", old.broker != new.broker),
         ("user", old.user != new.user),
         ("password_file", old.password_file != new.password_file),
+        ("ca_file", old.ca_file != new.ca_file),
+        ("client_cert", cert(old) != cert(new)),
+        ("client_key", key(old) != key(new)),
+        ("instance", old.instance != new.instance),
         ("base", old.base != new.base),
         ("discovery_prefix", old.discovery_prefix != new.discovery_prefix),
+        ("will_delay", old.will_delay != new.will_delay),
     ]
 }
 

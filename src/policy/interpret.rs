@@ -232,7 +232,14 @@ impl Interpreter {
                     {
                         let point = Point { serial: reply.serial, output };
                         let (value, basis) = (PointValue::Level(level), Basis::Reply { asked });
-                        facts.push(Fact::Observed(Observation { point, value, basis, seq, at }));
+                        facts.push(Fact::Observed(Observation {
+                            point,
+                            value,
+                            basis,
+                            seq,
+                            at,
+                            not_before: at,
+                        }));
                     }
                 }
                 _ => {}
@@ -306,7 +313,7 @@ impl Interpreter {
         for (output, on) in heard.known().filter(|(output, _)| output.get() < count) {
             let point = Point { serial, output };
             let (value, basis) = (PointValue::On(on), Basis::Reply { asked });
-            facts.push(Fact::Observed(Observation { point, value, basis, seq, at }));
+            facts.push(Fact::Observed(Observation { point, value, basis, seq, at, not_before: at }));
             let Some(asked) = asked else { continue };
             if known.report_seq[usize::from(output.get())] > asked.seq {
                 continue;
@@ -366,7 +373,7 @@ impl Interpreter {
         self.pending.retain(|one| one.serial != serial || one.output != output || one.on != on);
         let point = Point { serial, output };
         let (value, basis) = (PointValue::On(on), Basis::Report);
-        facts.push(Fact::Observed(Observation { point, value, basis, seq, at }));
+        facts.push(Fact::Observed(Observation { point, value, basis, seq, at, not_before: at }));
     }
 
     /// A telegram of ours that had been written waits no longer.

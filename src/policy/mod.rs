@@ -2,6 +2,7 @@
 
 mod accessory;
 mod agenda;
+mod backlog;
 mod backoff;
 mod facts;
 pub mod figures;
@@ -12,6 +13,7 @@ mod keeping;
 mod liveness;
 mod moment;
 pub mod outbox;
+mod quality;
 mod roster;
 mod schedule;
 pub mod settle;
@@ -23,11 +25,13 @@ pub mod waits;
 
 pub use accessory::AccessoryKind;
 pub use agenda::Agenda;
+pub use backlog::Backlog;
 pub use backoff::{Backoff, BackoffPlan, BackoffPlanError};
 pub use facts::{BusError, Freshness, GatewayId, Origin, Reading, Urgency};
 pub use keeping::{Keeping, KeepingCounters, KeepingPlan, Remark};
 pub use liveness::{Liveness, LivenessPlan, Verdict};
 pub use moment::{Moment, earliest};
+pub use quality::{Quality, Turned, is_taken};
 pub use roster::{ModuleSnapshot, Roster, RosterEffect, RosterPlan};
 pub use schedule::{ModulePlan, Schedule, SchedulePlan, Turn};
 pub use snapshot::{Damage, Remembered, Snapshot};

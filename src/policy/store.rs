@@ -225,7 +225,11 @@ impl Store {
     pub fn observed(&mut self, seen: Observation, effects: &mut Vec<Effect>) {
         let (point, aspect, now) = (seen.point, seen.value.aspect(), seen.at);
         let rule = self.plan.settle;
-        let agrees = self.entries.peek(&point).is_some_and(|entry| entry.agrees(seen.value));
+        let known = self.entries.peek(&point);
+        let agrees = known.is_some_and(|entry| entry.agrees(seen.value));
+        // What lay unread is no newer than that, but no older than what was told before it.
+        let reported =
+            known.and_then(|entry| entry.on).map_or(seen.not_before, |on| seen.not_before.max(on.at));
         let Some(module) = self.modules.get_mut(&point.serial) else { return };
         if !module.has(point.output) {
             return;
@@ -234,11 +238,11 @@ impl Store {
         let (stamp, origin, asked) = match seen.basis {
             Basis::Report => {
                 guard.raise(seen.seq, now);
-                (Some(now), Origin::Report, None)
+                (Some(reported), Origin::Report, None)
             }
             Basis::Reply { asked } => {
                 module.unsupported[aspect as usize] = false;
-                let stamp = match guard.judge(&rule, aspect, asked, now, agrees) {
+                let stamp = match guard.judge(&rule, aspect, asked, seen.not_before, agrees) {
                     Verdict::Settled { not_before } => Some(not_before),
                     Verdict::Unsettled => {
                         guard.refused(asked, seen.seq, now);

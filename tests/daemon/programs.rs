@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 #[path = "client.rs"]
 mod client;
@@ -70,6 +71,16 @@ impl Program {
     pub(crate) fn signal(&self, name: &str) {
         let id = self.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end, no longer than this, and collects the rest of its log.
+    pub(crate) fn end_within(&mut self, within: Duration) -> ExitStatus {
+        let begun = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < within, "it lives on after {within:?}: {:#?}", self.log);
+            pause(Duration::from_millis(5));
+        }
+        self.end()
     }
 
     /// Waits for its end and collects the rest of its log.

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message, System};
 use conbusd::app::watch::end_on_panic;
+use tokio::time::Instant;
 
-use crate::programs::{CONBUSD, Program, config, free_port, get, write_config};
+use crate::programs::{CONBUSD, Program, config, free_port, get, pause, write_config};
 
 /// Set for the child that panics.
 const PANICS: &str = "CONBUSD_TEST_PANICS";
@@ -72,6 +73,30 @@ fn a_panic_in_an_actor_ends_the_daemon_with_a_line_and_no_success() {
     assert!(log.contains("a telegram that cannot be"), "{log}");
 }
 
+/// How much later than promised something may be seen on a busy machine.
+const BUSY: Duration = Duration::from_secs(4);
+
+/// What breaks in a debug build that is asked to.
+const SABOTAGE: &str = "CONBUSD_SABOTAGE";
+
+#[test]
+fn a_panic_in_an_actor_of_the_daemon_itself_ends_it_within_a_second_of_its_line() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    write_config(folder.path(), &config("emulator", free_port()));
+    let mut daemon = Program::start_with(&["run"], folder.path(), &[(SABOTAGE, "panic")]);
+    daemon.says("started gateways=1");
+    let line = daemon.says("broken invariant, ending: ");
+    let begun = Instant::now();
+    let status = daemon.end_within(Duration::from_secs(1) + BUSY);
+    assert!(line.contains("sabotage.rs"), "{line}");
+    assert_eq!(status.signal(), Some(6), "aborted after {:?}: {status:?}", begun.elapsed());
+    let lines = daemon.log.iter().filter(|line| line.contains("broken invariant")).count();
+    assert_eq!(lines, 1, "{:#?}", daemon.log);
+}
+
 /// What the daemon tells next.
 fn told(socket: &UnixDatagram) -> String {
     let mut text = [0; 512];
@@ -101,6 +126,29 @@ fn ready_is_told_when_the_doors_listen_then_signs_of_life_then_the_end() {
     assert!(daemon.end().success());
     socket.set_nonblocking(true).unwrap();
     assert!(socket.recv(&mut [0; 512]).is_err(), "nothing after the end");
+}
+
+#[test]
+fn no_sign_of_life_is_given_for_a_daemon_one_of_whose_actors_is_gone() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&place).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write_config(folder.path(), &config("emulator", free_port()));
+    let environment =
+        [("NOTIFY_SOCKET", place.to_str().unwrap()), ("WATCHDOG_USEC", "400000"), (SABOTAGE, "poller")];
+    let mut daemon = Program::start_with(&["run"], folder.path(), &environment);
+    assert_eq!(told(&socket), "READY=1");
+    assert_eq!(told(&socket), "WATCHDOG=1", "it lived");
+    daemon.says("the actors do not answer, no sign of life is given");
+    // One may have been under way.
+    socket.set_nonblocking(true).unwrap();
+    while socket.recv(&mut [0; 512]).is_ok() {}
+    pause(Duration::from_secs(2));
+    assert!(socket.recv(&mut [0; 512]).is_err(), "five times the patience of the system later");
 }
 
 fn unit() -> PathBuf {

@@ -126,6 +126,8 @@ impl Handler<Observe> for Connection {
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
         let mut picture = serde_json::to_value(&self.counters).unwrap_or_default();
         picture["link"] = serde_json::json!(self.state);
+        picture["reason"] = self.trouble.as_deref().into();
+        picture["degraded"] = self.quality.is_degraded().into();
         picture["address"] = self.dial.target().into();
         picture["exchanges_joined_total"] = self.outbox.joined_total().into();
         picture["timeouts_total"] = self.outbox.timeouts_total().into();

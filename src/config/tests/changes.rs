@@ -60,6 +60,31 @@ fn doors_and_gateways_wait_for_a_restart_and_stay_as_they_are() {
 }
 
 #[test]
+fn every_key_of_a_door_that_differs_is_named() {
+    let mqtt = |keys: &str| format!("{HOUSE}[mqtt]\nurl = \"mqtts://one.example\"\n{keys}");
+    let plain = mqtt("ca_file = \"ca\"\n");
+    for (keys, named) in [
+        ("", vec!["mqtt.ca_file"]),
+        ("ca_file = \"other\"\n", vec!["mqtt.ca_file"]),
+        (
+            "ca_file = \"ca\"\nclient_cert = \"cert\"\nclient_key = \"key\"\n",
+            vec!["mqtt.client_cert", "mqtt.client_key"],
+        ),
+        ("ca_file = \"ca\"\ninstance = \"attic\"\n", vec!["mqtt.instance"]),
+        ("ca_file = \"ca\"\nwill_delay = \"9s\"\n", vec!["mqtt.will_delay"]),
+        (
+            "ca_file = \"ca\"\nbase = \"bus\"\ndiscovery_prefix = \"ha\"\n",
+            vec!["mqtt.base", "mqtt.discovery_prefix"],
+        ),
+        ("ca_file = \"ca\"\nuser = \"me\"\n", vec!["mqtt.user"]),
+    ] {
+        assert_eq!(step(&plain, &mqtt(keys)).needs_restart, named, "{keys}");
+    }
+    let elsewhere = plain.replace("one.example", "two.example");
+    assert_eq!(step(&plain, &elsewhere).needs_restart, ["mqtt.url"]);
+}
+
+#[test]
 fn modules_follow_their_gateway_by_name_and_order_alone_is_a_change() {
     let two = |gateways: [&str; 2]| {
         let gateway = |id: &str| format!("[[gateway]]\nid = \"{id}\"\naddress = \"{id}.local:10001\"\n");

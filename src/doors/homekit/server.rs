@@ -181,7 +181,7 @@ fn setup_text(hall: &Hall) -> String {
     (0..hall.bridge_count()).map(one).collect::<Vec<_>>().join("\n")
 }
 
-async fn accept(listener: TcpListener, hall: Rc<RefCell<Hall>>, bridge: usize) {
+pub(super) async fn accept(listener: TcpListener, hall: Rc<RefCell<Hall>>, bridge: usize) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {

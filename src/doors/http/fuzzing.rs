@@ -3,11 +3,14 @@
 
 use axum::http::StatusCode;
 
-use super::translate::{Fault, target, want, with_telegrams};
+use super::translate::{Fault, recall, target, want, with_telegrams};
 use crate::policy::{AccessoryKind, Moment};
 
 /// Quotes are cut: no answer grows with the request.
 const MESSAGE_BYTES_MAX: usize = 400;
+
+/// No request makes an answer of more.
+const HISTORY_ENTRIES_MAX: usize = 1000;
 
 fn is_told(fault: &Fault) {
     assert_eq!((fault.status, fault.code), (StatusCode::BAD_REQUEST, "bad_request"));
@@ -33,5 +36,12 @@ pub fn http_json(input: &[u8]) {
         if let Err(fault) = outcome {
             is_told(&fault);
         }
+    }
+    match recall(Some(query)) {
+        Ok((accessory, limit)) => {
+            assert!((1..=HISTORY_ENTRIES_MAX).contains(&limit), "{limit}");
+            assert!(accessory.is_none_or(|id| query.contains(id) && !id.contains('&')));
+        }
+        Err(fault) => is_told(&fault),
     }
 }

@@ -77,8 +77,13 @@ pub(super) struct GatewayObject {
 
 /// What is promised of a connection and its listener; there is more.
 #[derive(ToSchema)]
-#[expect(dead_code, clippy::struct_field_names, reason = "it describes; the picture itself is passed on")]
+#[expect(dead_code, reason = "it describes; the picture itself is passed on")]
 pub(super) struct GatewayTotals {
+    /// Why there is no link, or why the one before ended while this one has not spoken yet; `bus busy` first when
+    /// another client may have the gateway.
+    reason: Option<String>,
+    /// Whether more than a twentieth of what was heard in the last minute was no telegram.
+    degraded: Option<bool>,
     /// Times that it was connected.
     connects_total: Option<u64>,
     /// Telegrams written.

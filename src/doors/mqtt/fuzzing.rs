@@ -12,11 +12,14 @@ pub fn mqtt(input: &[u8]) {
     let mut parts = input.splitn(2, |byte| *byte == 0);
     let (topic, payload) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let topics = Topics { base: "conbus".into(), prefix: "homeassistant".into(), instance: "attic".into() };
-    if let Ok(topic) = std::str::from_utf8(topic)
-        && let Some(Route::Set(gateway, point)) = topics.read(topic)
-    {
-        assert!(!gateway.contains('/'));
-        assert_eq!(topics.read(&topics.set(gateway, point)), Some(Route::Set(gateway, point)));
+    match std::str::from_utf8(topic).ok().and_then(|topic| topics.read(topic)) {
+        Some(Route::Set(gateway, point)) => {
+            assert!(!gateway.contains('/'));
+            assert_eq!(topics.read(&topics.set(gateway, point)), Some(Route::Set(gateway, point)));
+        }
+        Some(Route::Call(id)) => assert_eq!(topic, topics.call(id).as_bytes()),
+        Some(Route::Request(verb)) => assert_eq!(topic, topics.request(verb).as_bytes()),
+        _ => {}
     }
     for dims in [false, true] {
         match command(dims, payload) {

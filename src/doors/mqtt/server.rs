@@ -26,7 +26,7 @@ use crate::doors::{Reloads, Roll};
 use crate::policy::store::Want;
 use crate::policy::switch::{Target, Until};
 use crate::policy::{Backoff, BackoffPlan, Moment};
-use crate::vault::{FileVault, Vault as _};
+use crate::vault::{FileVault, Kept, Vault as _};
 
 /// How often the modules are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -161,7 +161,7 @@ fn ledger(plan: &MqttPlan) -> Result<Ledger, OpenError> {
     match Ledger::decode(&text) {
         Ok(ledger) => Ok(ledger),
         Err(why) => {
-            let aside = vault.set_aside().map_err(failed)?;
+            let aside = vault.set_aside(Kept::Last).map_err(failed)?;
             warn!(target: "mqtt", "the list of topics cannot be read, topics that are gone may stay at the broker \
                 why=\"{why}\" aside={aside}");
             Ok(fresh())

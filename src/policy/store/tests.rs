@@ -3,6 +3,7 @@
 mod histories;
 mod reloads;
 mod restarts;
+mod unread;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -74,7 +75,15 @@ impl Bench {
 
     fn see(&mut self, point: Point, value: PointValue, basis: Basis, at: u64) {
         self.seq += 1;
-        let seen = Observation { point, value, basis, seq: self.seq, at: ms(at) };
+        let seen = Observation { point, value, basis, seq: self.seq, at: ms(at), not_before: ms(at) };
+        self.store.observed(seen, &mut self.effects);
+    }
+
+    /// The same, read at `at` and perhaps unread since `since`.
+    fn see_late(&mut self, on: bool, basis: Basis, (since, at): (u64, u64)) {
+        self.seq += 1;
+        let (point, value) = (point(1, 0), PointValue::On(on));
+        let seen = Observation { point, value, basis, seq: self.seq, at: ms(at), not_before: ms(since) };
         self.store.observed(seen, &mut self.effects);
     }
 

@@ -71,4 +71,6 @@ pub struct Observation {
     pub seq: u64,
     /// When it was heard.
     pub at: Moment,
+    /// Since when it may have lain unread: `at`, unless the process stood still meanwhile.
+    pub not_before: Moment,
 }

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::programs::{Pair, Program, config, eventually, free_port, get, pause, write_config};
 
-/// How much later than promised something may be seen on a busy machine.
-const SLACK: Duration = Duration::from_secs(8);
+/// How much later than promised something may be seen on a busy machine: debug builds, two cores, twenty programs.
+const SLACK: Duration = Duration::from_secs(4);
 
 /// How long somebody else may wait for his answer meanwhile.
 const OTHERS_WITHIN: Duration = Duration::from_secs(3);
@@ -147,14 +147,28 @@ fn a_daemon_without_files_left_lives_says_so_seldom_and_is_well_when_there_are_s
     let id = pair.daemon.id().to_string();
     let limited = Command::new("prlimit").args(["--pid", &id, "--nofile=40:40"]).status();
     assert!(limited.unwrap().success());
-    // The system takes them in; the daemon has no number left for most of them.
-    let crowd: Vec<TcpStream> = (0..80).map(|_| connect(pair.http)).collect();
-    pair.order(r#"{"do":"disconnect","how":"rst"}"#);
-    pause(Duration::from_secs(3));
+    // The system takes them in; the daemon has no number left for most of them. Those that are answered may stay a minute.
+    let crowd: Vec<TcpStream> = (0..80)
+        .map(|_| {
+            let mut stream = connect(pair.http);
+            stream.write_all(ALIVE).unwrap();
+            stream
+        })
+        .collect();
+    let files = || std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+    eventually("every number is taken", || files() == 40);
+    // Its own number is taken by the crowd as soon as the link is lost, and again.
+    for _ in 0..2 {
+        pair.order(r#"{"do":"disconnect","how":"rst"}"#);
+        pair.daemon.says("link lost gateway=home");
+        pair.daemon.says("connected gateway=home");
+        assert!(files() >= 39, "the crowd is still there");
+    }
+    assert!(crowd.iter().any(|stream| !is_closed(stream)));
     drop(crowd);
-    eventually("the link is back", || {
+    eventually("the link is up", || {
         let status = pair.get("/api/status").1;
-        status["gateways"][0]["link"] == "up" && status["gateways"][0]["connects_total"] == 2
+        status["gateways"][0]["link"] == "up" && status["gateways"][0]["connects_total"] == 3
     });
     assert_eq!(pair.get("/api/accessories/m1o0?max_age_ms=0").0, 200);
     pair.daemon.signal("TERM");

@@ -1,8 +1,10 @@
 //! Claims about whole sessions: a bridge and a controller in memory, on virtual time.
 
+mod killed;
 mod pairing;
 mod phone;
 mod sessions;
+mod sockets;
 mod wire;
 
 use std::cell::RefCell;

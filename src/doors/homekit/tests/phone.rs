@@ -54,6 +54,21 @@ impl Phone {
         self.send_raw(sealed.as_deref().unwrap_or(text)).await;
     }
 
+    /// Sends one whose last byte somebody has changed on the way.
+    pub(super) async fn send_tampered(&mut self, text: &[u8]) {
+        let (_, sealer) = self.sealed.as_mut().expect("a session");
+        let mut bytes = sealer.seal(text);
+        *bytes.last_mut().unwrap() ^= 1;
+        self.send_raw(&bytes).await;
+    }
+
+    /// Sends the same bytes twice, as somebody would who has heard them.
+    pub(super) async fn send_twice(&mut self, text: &[u8]) {
+        let (_, sealer) = self.sealed.as_mut().expect("a session");
+        let bytes = sealer.seal(text);
+        self.send_raw(&bytes.repeat(2)).await;
+    }
+
     /// The next message; `None` when the bridge has closed.
     pub(super) async fn receive(&mut self) -> Option<Message> {
         loop {
@@ -102,6 +117,11 @@ impl Phone {
 
     pub(super) async fn tlv(&mut self, path: &str, request: &Tlv) -> Tlv {
         self.request("POST", path, &request.encode()).await.tlv()
+    }
+
+    /// The first step of pairing; its error.
+    pub(super) async fn begins_to_pair(&mut self) -> Result<(), (u8, u8)> {
+        ok(self.tlv("/pair-setup", &Tlv::state(1).with(kind::METHOD, &[0])).await).map(|_| ())
     }
 
     /// Pairs; the error of the step that failed.
