@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use actix::System;
+use actix::{System, SystemRunner};
 use conbusd::actors::events::{GetState, StopPolling};
 use conbusd::actors::{Outlet, ask, tell};
 use conbusd::policy::store::Want;
@@ -62,7 +62,7 @@ fn line(what: &str, counted: f64, bar: f64) -> bool {
 }
 
 /// A system whose clock goes on only when there is nothing to do.
-fn system() -> System {
+fn system() -> SystemRunner {
     System::with_tokio_rt(|| {
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
     })

@@ -14,12 +14,12 @@ const CONTROLLERS: u64 = 3;
 
 /// Telegrams of these deeds, each from rest: the gate on how much the bus is used. Virtual time, so they are exact.
 const DEEDS: [(&str, u64); 6] = [
-    ("an hour at rest", 0),
-    ("a controller shows all 24 accessories", 0),
-    ("three controllers show them every ten seconds for two minutes", 0),
+    ("an hour at rest", 120),
+    ("a controller shows all 24 accessories", 1),
+    ("three controllers show them every ten seconds for two minutes", 49),
     ("a relay is switched", 1),
-    ("a dimmer is set", 2),
-    ("a scene of 24 outputs", 24),
+    ("a dimmer is set", 3),
+    ("a scene of 24 outputs", 32),
 ];
 
 /// The service that reads the bus for every request, on a connection of its own.
