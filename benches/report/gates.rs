@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::figures::{Bar, Judged, Section, number};
+use crate::figures::{Bar, Section, number};
 
 /// How much longer than real time a simulated day may take, and what has to be said in it.
 const DAY_SECONDS: f64 = 45.0;
@@ -16,37 +16,31 @@ fn cargo(words: &[&str]) -> (String, String, bool) {
     (text(&ran.stdout), text(&ran.stderr), ran.status.success())
 }
 
-/// The lines of `benches/counts.rs`: what, how much, its bar, and a word when that is missed.
+/// The lines of `benches/counts.rs`: what, how much, the gate, the goal, and whether the gate is passed.
 pub(crate) fn counts() -> Section {
     let (said, complaints, _) = cargo(&["bench", "--locked", "--profile", "counts", "--bench", "counts"]);
     let mut section = Section::new("8. Counts");
     section.say(
-        "They do not depend on the machine's mood, and `tests/run` fails above their bars. Instructions are callgrind's, \
+        "They do not depend on the machine's mood, and `tests/run` fails above their gates, which are what was counted once and a twentieth more; a goal is what it should be. Instructions are callgrind's, \
          the difference of two lengths; allocations and bytes are those of the arbiter's thread. Bytes are what still \
          lives, a module of four outputs and its four accessories, beside one `LruCache` of the same entries.",
     );
     let mut rows = Vec::new();
     for line in said.lines() {
         let words: Vec<&str> = line.split('\t').collect();
-        let [what, measured, bar, verdict] = words[..] else { continue };
-        let holds = verdict == "holds";
-        let verdict = if bar == "-" {
-            String::new()
-        } else {
-            format!("≤ {bar}: {}", if holds { "holds" } else { "**missed**" })
-        };
-        if bar != "-" {
-            section.judged.push(Judged {
-                what: format!("8: {what}"),
-                measured: measured.to_owned(),
-                verdict: verdict.clone(),
-                holds,
-            });
+        let [what, counted, gate, goal, _] = words[..] else { continue };
+        let value: f64 = counted.parse().unwrap();
+        let mut row = vec![what.to_owned(), number(value), String::new(), String::new()];
+        if let Ok(goal) = goal.parse() {
+            row[3] = section.judge(&format!("8: {what}"), Bar::AtMost(goal), value);
         }
-        rows.push(vec![what.to_owned(), measured.to_owned(), verdict]);
+        if let Ok(gate) = gate.parse() {
+            row[2] = section.judge(&format!("8, gate: {what}"), Bar::AtMost(gate), value);
+        }
+        rows.push(row);
     }
     assert!(!rows.is_empty(), "nothing was counted: {complaints}");
-    section.table(&["of one", "counted", "bar"], &rows);
+    section.table(&["of one", "counted", "gate", "goal"], &rows);
     section
 }
 
