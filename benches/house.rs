@@ -22,7 +22,7 @@ use conbusd::transport::{BusStream, Dial, Dialled};
 use lru::LruCache;
 
 /// The deadline of every request, on all sides.
-const WITHIN: Duration = Duration::from_secs(4);
+pub(crate) const WITHIN: Duration = Duration::from_secs(4);
 
 /// How long the house may take until every output is known.
 const WARM_WITHIN: Duration = Duration::from_secs(60);
@@ -93,7 +93,7 @@ pub(crate) struct House {
     /// When it stood: what a bare actor is told, which looks at no clock.
     stood_at: Moment,
     /// Switched on for as long as the house stands.
-    _emulator: Emulator,
+    emulator: Emulator,
 }
 
 /// Three XP24 and four XP33LED: 24 outputs, an accessory each.
@@ -119,16 +119,21 @@ fn config_of_24() -> Config {
     config::parse("bench.toml", &text, Path::new("/")).unwrap()
 }
 
-/// The store by itself, knowing of every output that it is on.
-fn store_of(config: &Config) -> Store {
+/// A store for so many outputs, of these modules.
+pub(crate) fn store_for(entries: usize, modules: Vec<ModulePlan>) -> Store {
     let plan = StorePlan {
         enabled: true,
         ttl: WARM_WITHIN * 60,
-        max_entries: NonZeroUsize::new(1000).unwrap(),
+        max_entries: NonZeroUsize::new(entries).unwrap(),
         max_waiters: StorePlan::WAITERS_MAX,
         patience: StorePlan::PATIENCE,
         settle: Settle::default(),
     };
+    Store::new(plan, modules)
+}
+
+/// The store by itself, knowing of every output that it is on.
+fn store_of(config: &Config) -> Store {
     let gateway = GatewayId(0);
     let modules = config.modules.iter().map(|module| ModulePlan {
         serial: module.serial,
@@ -136,7 +141,7 @@ fn store_of(config: &Config) -> Store {
         outputs: module.module_type.outputs(),
         dimmable: module.module_type.is_dimmable(),
     });
-    let (mut store, mut effects) = (Store::new(plan, modules), Vec::new());
+    let (mut store, mut effects) = (store_for(1000, modules.collect()), Vec::new());
     store.link_changed(gateway, true, now(), &mut effects);
     for accessory in &config.accessories {
         for value in [PointValue::On(true), PointValue::Level(Percent::FULL)] {
@@ -169,7 +174,7 @@ impl House {
             store: RefCell::new((store_of(&config), Vec::new())),
             points,
             stood_at: now(),
-            _emulator: emulator,
+            emulator,
         }
     }
 
@@ -188,6 +193,13 @@ impl House {
             }
         }
         house
+    }
+
+    #[allow(dead_code, reason = "only the report storms")]
+    /// The first module repeats itself so often a second, and nothing ends it.
+    pub(crate) fn storm(&self, per_second: u32) {
+        let first = self.points[0].serial;
+        self.emulator.with(|house, now| house.storm(now, first, per_second, u32::MAX));
     }
 
     fn read(&self, at: usize, asked_at: Moment) -> Read {

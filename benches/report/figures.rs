@@ -1,6 +1,9 @@
 //! Figures: what was measured, beside what it is held against, and how it is written down.
 
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::{Deserialize, Serialize};
 
 /// The middle of some values; of an even number the upper one.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
@@ -114,12 +117,22 @@ fn grouped(value: f64) -> String {
     text
 }
 
+/// A figure with a bar.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Judged {
+    pub(crate) what: String,
+    pub(crate) measured: String,
+    pub(crate) verdict: String,
+    pub(crate) holds: bool,
+}
+
 /// A part of the report.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Section {
-    text: String,
-    plots: Vec<(String, String)>,
-    missed: Vec<String>,
+    pub(crate) text: String,
+    /// Pictures: the names of their files, and what is in them.
+    pub(crate) plots: Vec<(String, String)>,
+    pub(crate) judged: Vec<Judged>,
 }
 
 impl Section {
@@ -142,12 +155,53 @@ impl Section {
         self.text.push('\n');
     }
 
-    /// The last word of a row that has a bar; one that is missed is told again at the end of the report.
+    /// The last word of a row that has a bar; all of them are told again at the head of the report.
     pub(crate) fn judge(&mut self, what: &str, bar: Bar, value: f64) -> String {
-        if !bar.holds(value) {
-            self.missed.push(format!("{what}: {} ({})", number(value), bar.verdict(value)));
+        let verdict = bar.verdict(value);
+        self.judged.push(Judged {
+            what: what.to_owned(),
+            measured: number(value),
+            verdict: verdict.clone(),
+            holds: bar.holds(value),
+        });
+        verdict
+    }
+
+    /// A row of three: what, how much, and the verdict.
+    pub(crate) fn judged_row(&mut self, what: &str, bar: Bar, value: f64) -> Vec<String> {
+        let verdict = self.judge(what, bar, value);
+        vec![what.to_owned(), number(value), verdict]
+    }
+
+    /// A part that could not be measured counts as a missed bar.
+    pub(crate) fn failed(name: &str, why: &str) -> Self {
+        let mut section = Self::new(&format!("Not measured: {name}"));
+        section.say(why);
+        section.not_measured(&format!("the part `{name}`"), why);
+        section
+    }
+
+    fn not_measured(&mut self, what: &str, why: &str) {
+        self.judged.push(Judged {
+            what: what.to_owned(),
+            // A row is one line.
+            measured: why.lines().next().unwrap_or_default().replace('|', "/"),
+            verdict: "**failed**".into(),
+            holds: false,
+        });
+    }
+
+    /// Measures something that may fail; a failure counts as a missed bar and costs nothing else.
+    pub(crate) fn attempt<T>(&mut self, what: &str, measure: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(|| measure(self))) {
+            Ok(measured) => Some(measured),
+            Err(panic) => {
+                let why = panic.downcast_ref::<String>().cloned();
+                let why = why.or_else(|| panic.downcast_ref::<&str>().map(|why| (*why).to_owned()));
+                self.not_measured(what, &why.unwrap_or_default());
+                None
+            }
         }
-        bar.verdict(value)
     }
 
     /// A picture, by the name of its file.
@@ -156,7 +210,8 @@ impl Section {
         self.plots.push((name.to_owned(), svg));
     }
 
-    pub(crate) fn into_parts(self) -> (String, Vec<(String, String)>, Vec<String>) {
-        (self.text, self.plots, self.missed)
+    /// How many bars were missed.
+    pub(crate) fn missed(&self) -> usize {
+        self.judged.iter().filter(|one| !one.holds).count()
     }
 }

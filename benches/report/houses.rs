@@ -4,16 +4,23 @@ use std::fmt::Write as _;
 use std::io::{BufRead as _, Write as _};
 use std::net::Ipv4Addr;
 
-use conbusd::conbus::{ModuleType, OutputIndex, Point, SerialNumber, Telegram};
+use conbusd::conbus::{Datapoint, Function, ModuleType, OutputIndex, Point, SerialNumber, Telegram};
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use tokio::net::TcpListener;
 
 use crate::programs::Other;
 
-/// Outputs of an XP24.
-pub(crate) const OUTPUTS: u8 = 4;
+/// The types of modules on a gateway, a hundred of each at most: events name type and link number, and link numbers
+/// end at 99. Those of four outputs come first.
+const TYPES: [&str; 12] = [
+    "XP24", "XP24P", "XP33", "XP33LED", "XP33LR", "XP31UNI", "XP31BCU", "XP31DD", "XP31LR", "XP31CR",
+    "XP31BC", "XP31LED",
+];
 
-/// XP24s, spread over gateways.
+/// Link numbers of a type on a gateway.
+const LINKS: usize = 100;
+
+/// Modules, spread over gateways.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) modules: usize,
@@ -24,15 +31,52 @@ fn serial(module: usize) -> SerialNumber {
     format!("{:010}", 1_000_000 + module).parse().expect("ten digits")
 }
 
+/// Of whom a telegram with this serial number speaks.
+fn number(serial: SerialNumber) -> usize {
+    serial.to_string().parse::<usize>().expect("ten digits") - 1_000_000
+}
+
 impl Size {
+    /// How many modules fit onto one gateway.
+    pub(crate) const ON_A_GATEWAY: usize = TYPES.len() * LINKS;
+
     /// Which modules are behind this gateway.
     fn behind(self, gateway: usize) -> impl Iterator<Item = usize> {
         (gateway..self.modules).step_by(self.gateways)
     }
 
-    /// The link number of a module: each gateway counts its own.
+    /// The link number of a module: each type on each gateway counts its own.
     fn link(self, module: usize) -> u8 {
-        u8::try_from(module / self.gateways).expect("at most a hundred modules of a type on a bus")
+        (module / self.gateways % LINKS) as u8
+    }
+
+    fn type_of(self, module: usize) -> ModuleType {
+        let place = module / self.gateways / LINKS;
+        TYPES
+            .get(place)
+            .expect("no more modules than fit onto a gateway")
+            .parse()
+            .expect("a type of the registry")
+    }
+
+    /// How many outputs a module has.
+    pub(crate) fn outputs_of(self, module: usize) -> u8 {
+        self.type_of(module).outputs()
+    }
+
+    /// Outputs of all modules.
+    pub(crate) fn outputs(self) -> usize {
+        (0..self.modules).map(|module| usize::from(self.outputs_of(module))).sum()
+    }
+
+    /// How many of them have a level.
+    pub(crate) fn levels(self) -> usize {
+        let dimmers = (0..self.modules).filter(|module| self.type_of(*module).is_dimmable());
+        dimmers.map(|module| usize::from(self.outputs_of(module))).sum()
+    }
+
+    fn setup(self, module: usize) -> ModuleSetup {
+        ModuleSetup::new(serial(module), self.type_of(module), self.link(module))
     }
 
     /// The config of a daemon; the gateways listen on these ports.
@@ -43,15 +87,17 @@ impl Size {
         }
         for module in 0..self.modules {
             let (serial, link, gateway) = (serial(module), self.link(module), module % self.gateways);
+            let of_type = self.type_of(module);
+            let kind = if of_type.is_dimmable() { "dimmer" } else { "light" };
             let _ = writeln!(
                 text,
-                "[[module]]\nserial = \"{serial}\"\ntype = \"XP24\"\nlink = {link}\ngateway = \"g{gateway}\""
+                "[[module]]\nserial = \"{serial}\"\ntype = \"{of_type}\"\nlink = {link}\ngateway = \"g{gateway}\""
             );
-            for output in 0..OUTPUTS {
+            for output in 0..of_type.outputs() {
                 let _ = writeln!(
                     text,
                     "[[accessory]]\nid = \"m{module}o{output}\"\nname = \"Lamp {module} {output}\"\n\
-                     room = \"Room {module}\"\nkind = \"light\"\nmodule = \"{serial}\"\noutput = {output}"
+                     room = \"Room {module}\"\nkind = \"{kind}\"\nmodule = \"{serial}\"\noutput = {output}"
                 );
             }
         }
@@ -70,16 +116,15 @@ impl Size {
 /// The other program: serves the gateways and obeys orders, a line each, answered with a line.
 ///
 /// `reports N`: N outputs are turned by hand, each on another module, and report it. `reads`: how often each
-/// module was asked for its outputs so far. `storm N`: the first module repeats its reply so often a second.
-/// `clear`: no faults any more. `telegrams`: how many were heard from clients.
+/// module was asked for its outputs so far. `storm N`: the first module repeats its reply so often a second, and no
+/// read of its error code ends it. `said`: how many telegrams the first gateway has sent. `clock`: its time in
+/// microseconds. `commands`: when each command came to the first gateway, by that clock.
 pub(crate) async fn serve(modules: &str, gateways: &str, timing: &str) {
     let size = Size { modules: modules.parse().unwrap(), gateways: gateways.parse().unwrap() };
     let timing = if timing == "hardware" { Timing::hardware() } else { Timing::zero() };
     let (mut houses, mut ports) = (Vec::new(), Vec::new());
     for gateway in 0..size.gateways {
-        let modules = size.behind(gateway);
-        let setups =
-            modules.map(|module| ModuleSetup::new(serial(module), ModuleType::XP24, size.link(module)));
+        let setups = size.behind(gateway).map(|module| size.setup(module));
         let house = Emulator::new(HouseSetup::new(setups.collect()).with_timing(timing));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         ports.push(listener.local_addr().unwrap().port().to_string());
@@ -97,19 +142,32 @@ pub(crate) async fn serve(modules: &str, gateways: &str, timing: &str) {
         let answer = match order.split_once(' ') {
             Some(("reports", count)) => reports(size, &houses, &mut turn, count.parse().unwrap()).await,
             Some(("storm", each)) => {
-                houses[0].storm(serial(0), each.parse().unwrap());
-                "storm".to_owned()
+                let each = each.parse().unwrap();
+                houses[0].with(|house, now| house.storm(now, serial(0), each, u32::MAX));
+                order
             }
-            _ if order == "clear" => {
-                houses.iter().for_each(Emulator::clear_faults);
-                "clear".to_owned()
-            }
-            _ if order == "reads" => reads(size, &houses),
-            _ => houses.iter().map(|house| house.received().len()).sum::<usize>().to_string(),
+            _ => match order.as_str() {
+                "reads" => reads(size, &houses),
+                "said" => houses[0].counters().telegrams_sent.to_string(),
+                "clock" => houses[0].with(|_, now| now.as_micros()).to_string(),
+                "commands" => commands(&houses[0]),
+                other => panic!("no such order: {other:?}"),
+            },
         };
         println!("{answer}");
         std::io::stdout().flush().unwrap();
     }
+}
+
+/// When each command for an output came, in microseconds.
+fn commands(house: &Emulator) -> String {
+    let came = house.received().into_iter().filter_map(|(at, telegram)| match telegram {
+        Telegram::System(system) if system.function == Function::SET_OUTPUT => {
+            Some(at.as_micros().to_string())
+        }
+        _ => None,
+    });
+    came.collect::<Vec<_>>().join(" ")
 }
 
 /// The other program: the house of 24 outputs, with the timing of hardware.
@@ -127,7 +185,8 @@ async fn reports(size: Size, houses: &[Emulator], turn: &mut usize, count: usize
     for _ in 0..count {
         let module = *turn % size.modules;
         let lap = *turn / size.modules;
-        let output = OutputIndex::new((lap / 2 % usize::from(OUTPUTS)) as u8).unwrap();
+        let outputs = usize::from(size.outputs_of(module));
+        let output = OutputIndex::new((lap / 2 % outputs) as u8).unwrap();
         houses[module % size.gateways].turn(Point { serial: serial(module), output }, lap.is_multiple_of(2));
         *turn += 1;
         tokio::task::yield_now().await;
@@ -137,16 +196,15 @@ async fn reports(size: Size, houses: &[Emulator], turn: &mut usize, count: usize
 
 /// Queries for outputs, module by module.
 fn reads(size: Size, houses: &[Emulator]) -> String {
-    let mut counts = vec![0; size.modules];
+    let mut counts = vec![0_u64; size.modules];
     for house in houses {
         for (_, telegram) in house.received() {
             if let Telegram::System(system) = telegram
-                && system.reads().is_some_and(|datapoint| datapoint.code() == *b"12")
+                && system.reads() == Some(Datapoint::OUTPUTS)
             {
-                let number: usize = system.serial.to_string().parse().unwrap();
-                counts[number - 1_000_000] += 1;
+                counts[number(system.serial)] += 1;
             }
         }
     }
-    counts.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
+    counts.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
 }

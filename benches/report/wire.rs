@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use conbusd::conbus::Telegram;
 
-use crate::figures::{Section, median, number, quantile};
-use crate::houses::Size;
-use crate::programs::{Client, Daemon, Other, clock};
+use crate::figures::{Section, number, pair, quantile};
+use crate::limits::{SMALL, known};
+use crate::programs::{Daemon, Other, clock};
 
-const TURNS: usize = 400;
+/// Turns of a round, and rounds.
+const TURNS: usize = 100;
+const ROUNDS: usize = 5;
 
 /// Event streams that hear the same change.
 const LISTENERS: usize = 16;
@@ -99,71 +101,79 @@ pub(crate) fn report(turn: usize) -> Vec<u8> {
     Telegram::parse_payload(format!("E07L00I80{edge}").as_bytes()).unwrap().to_bytes()
 }
 
-fn known(client: &mut Client, outputs: u64) {
-    while client.json("/api/status")["cache"]["entries"].as_u64() < Some(outputs) {
-        std::thread::sleep(Duration::from_millis(20));
+/// Times in microseconds, turn by turn: of ours, and of the echo right behind it.
+#[derive(Default)]
+struct Times {
+    ours: Vec<f64>,
+    floor: Vec<f64>,
+}
+
+/// A report, until all of these readers have its event; then an echo of the same bytes.
+fn turn(
+    number: usize,
+    wire: &mut TcpStream,
+    bounce: &mut TcpStream,
+    readers: &mut [Events],
+    times: &mut Times,
+) {
+    let bytes = report(number);
+    let begun = clock();
+    wire.write_all(&bytes).unwrap();
+    for events in readers {
+        events.next("accessory");
     }
+    times.ours.push(begun.elapsed().as_secs_f64() * 1e6);
+    let begun = clock();
+    bounce.write_all(&bytes).unwrap();
+    bounce.read_exact(&mut vec![0; bytes.len()]).unwrap();
+    times.floor.push(begun.elapsed().as_secs_f64() * 1e6);
+    std::thread::sleep(Duration::from_millis(3));
 }
 
 pub(crate) fn section() -> Section {
-    let size = Size { modules: 6, gateways: 1 };
-    let (_house, ports) = size.start("zero");
+    let (_house, ports) = SMALL.start("zero");
     let tap = Tap::before(ports[0]);
-    let daemon = Daemon::start(&size.config(&[tap.port]));
+    let daemon = Daemon::start(&SMALL.config(&[tap.port]));
     known(&mut daemon.listening(), 24);
-    std::thread::sleep(Duration::from_secs(3));
     let mut wire = tap.daemon.recv().unwrap();
     let mut other = Other::start(&["echo"]);
     let mut bounce = TcpStream::connect((Ipv4Addr::LOCALHOST, other.line().parse::<u16>().unwrap())).unwrap();
     bounce.set_nodelay(true).unwrap();
-    let mut one = Events::open(daemon.http);
-    let (mut ours, mut floor) = (Vec::new(), Vec::new());
-    for turn in 0..TURNS {
-        let bytes = report(turn);
-        let begun = clock();
-        wire.write_all(&bytes).unwrap();
-        one.next("accessory");
-        ours.push(begun.elapsed().as_secs_f64() * 1e6);
-        let begun = clock();
-        bounce.write_all(&bytes).unwrap();
-        bounce.read_exact(&mut vec![0; bytes.len()]).unwrap();
-        floor.push(begun.elapsed().as_secs_f64() * 1e6);
-        std::thread::sleep(Duration::from_millis(3));
-    }
-    let mut many: Vec<Events> = (0..LISTENERS).map(|_| Events::open(daemon.http)).collect();
-    let mut last = Vec::new();
-    for turn in TURNS..TURNS + TURNS / 4 {
-        let begun = clock();
-        wire.write_all(&report(turn)).unwrap();
-        for events in &mut many {
-            events.next("accessory");
+    let (mut one, mut many) = (Times::default(), Times::default());
+    let mut number = 0;
+    for _ in 0..ROUNDS {
+        for (listeners, times) in [(1, &mut one), (LISTENERS, &mut many)] {
+            let mut readers: Vec<Events> = (0..listeners).map(|_| Events::open(daemon.http)).collect();
+            for _ in 0..TURNS {
+                turn(number, &mut wire, &mut bounce, &mut readers, times);
+                number += 1;
+            }
         }
-        last.push(begun.elapsed().as_secs_f64() * 1e6);
-        std::thread::sleep(Duration::from_millis(3));
     }
-    written(&ours, &floor, &last)
+    written(&one, &many)
 }
 
-fn written(ours: &[f64], floor: &[f64], last: &[f64]) -> Section {
+fn written(one: &Times, many: &Times) -> Section {
     let mut section = Section::new("2. From the wire to a reader");
     section.say(format!(
-        "A report of 16 bytes is written into the gateway's socket of a running daemon; the clock stops when its \
+        "A report of {} bytes is written into the gateway's socket of a running daemon; the clock stops when its \
          `accessory` event has been read from `/api/events`: two hops over loopback between two programs, and what \
-         lies between them. The floor is an echo of the same bytes by another program: the same two hops. {TURNS} \
-         turns, by turns."
+         lies between them. The floor is an echo of the same bytes by another program: the same two hops. {ROUNDS} \
+         rounds of {TURNS} turns each, with new event streams; every turn is followed by its echo, and the ratio is the \
+         median of these pairs.",
+        report(0).len()
     ));
-    let floor_middle = median(floor.iter().copied());
-    let row = |what: &str, times: &[f64]| {
-        let middle = median(times.iter().copied());
-        let tail = quantile(times.iter().copied(), 0.99);
-        vec![what.to_owned(), number(middle), number(tail), number(middle / floor_middle)]
+    let row = |what: &str, times: &[f64], ratio: f64| {
+        let part = |part: f64| number(quantile(times.iter().copied(), part));
+        vec![what.to_owned(), part(0.5), part(0.99), number(ratio)]
     };
+    let ratio = |times: &Times| pair(&times.ours, &times.floor).ratio;
     section.table(
         &["path", "p50 µs", "p99 µs", "to the floor"],
         &[
-            row("report to event", ours),
-            row(&format!("report to the last of {LISTENERS} event streams"), last),
-            row("floor: echo", floor),
+            row("report to event", &one.ours, ratio(one)),
+            row(&format!("report to the last of {LISTENERS} event streams"), &many.ours, ratio(many)),
+            row("floor: echo", &one.floor, 1.0),
         ],
     );
     section
