@@ -11,20 +11,27 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be made has failed")]
 
+mod bridges;
 mod bus;
 mod codec;
 mod corpus;
 mod doors;
+mod fan;
 mod figures;
+mod hap;
 mod hits;
+mod homekit;
 #[path = "../house.rs"]
 mod house;
 mod houses;
 mod limits;
+mod masters;
+mod mqtt;
 mod plot;
 mod programs;
 mod scale;
 mod start;
+mod tap;
 mod wire;
 
 use std::fs;
@@ -36,13 +43,17 @@ use figures::Section;
 /// A part: its name on the command line, and what measures it.
 type Part = (&'static str, fn() -> Section);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 12] = [
     ("hits", hits::section),
     ("wire", wire::section),
     ("codec", codec::section),
     ("doors", doors::section),
+    ("homekit", homekit::section),
+    ("events", fan::section),
+    ("mqtt", mqtt::section),
     ("scale", scale::section),
     ("bus", bus::section),
+    ("masters", masters::section),
     ("start", start::section),
     ("limits", limits::section),
 ];
@@ -127,7 +138,12 @@ fn run_other(words: &[&str]) {
         match &words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["house24"] => houses::serve_24().await,
             ["axum"] => doors::bare_axum().await,
-            ["raw"] => tokio::task::spawn_blocking(doors::raw).await.unwrap(),
+            ["raw", body] => {
+                let body = (*body).to_owned();
+                tokio::task::spawn_blocking(move || doors::raw(&body)).await.unwrap();
+            }
+            ["fan"] => fan::tell_all().await,
+            ["publisher", broker] => mqtt::publisher(broker).await,
             ["count", bytes] => {
                 let bytes = bytes.parse().unwrap();
                 tokio::task::spawn_blocking(move || limits::count(bytes)).await.unwrap();
