@@ -1,14 +1,13 @@
-//! What the HTTP door costs beside a bare axum handler and a raw loop, and the HomeKit door beside its peers.
+//! What the HTTP door costs beside a bare axum handler and a raw loop.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::Command;
 use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use crate::figures::{Bar, Section, median, number, quantile};
+use crate::figures::{Bar, Section, median, number, pair, quantile};
 use crate::house::text_of_24;
 use crate::programs::{Client, Daemon, Other, clock, cpu_nanoseconds};
 
@@ -17,7 +16,7 @@ const REQUESTS: usize = 1_000;
 
 const CLIENTS: usize = 16;
 
-const ROUNDS: usize = 5;
+pub(crate) const ROUNDS: usize = 5;
 
 /// What one accessory looks like, for those that only answer.
 const OBJECT: &str = concat!(
@@ -48,8 +47,13 @@ pub(crate) async fn bare_axum() {
     }
 }
 
-/// The other program: reads heads with `httparse` and writes the same bytes back.
-pub(crate) fn raw() {
+/// The other program: reads heads with `httparse` and writes the same bytes back; of any other path this body.
+pub(crate) fn raw(other: &str) {
+    let list = format!("[{}]", [OBJECT; 24].join(","));
+    let answers: &'static Answers = Box::leak(Box::new([OBJECT, &list, other].map(|body| {
+        let length = body.len();
+        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+    })));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     println!("{}", listener.local_addr().unwrap().port());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
@@ -59,21 +63,17 @@ pub(crate) fn raw() {
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            tokio::task::spawn_local(raw_client(stream));
+            tokio::task::spawn_local(raw_client(stream, answers));
         }
     });
 }
 
-async fn raw_client(mut stream: tokio::net::TcpStream) {
+/// One object, the list of 24, and what else is asked for.
+type Answers = [String; 3];
+
+async fn raw_client(mut stream: tokio::net::TcpStream, [one, all, other]: &Answers) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let list = format!("[{}]", [OBJECT; 24].join(","));
-    let answer = |body: &str| {
-        format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-    };
-    let (one, all) = (answer(OBJECT), answer(&list));
+    stream.set_nodelay(true).unwrap();
     let mut buffer = vec![0; 8192];
     let mut filled = 0;
     while let Ok(count @ 1..) = stream.read(&mut buffer[filled..]).await {
@@ -81,7 +81,11 @@ async fn raw_client(mut stream: tokio::net::TcpStream) {
         let mut headers = [httparse::EMPTY_HEADER; 32];
         let mut request = httparse::Request::new(&mut headers);
         if let Ok(httparse::Status::Complete(_)) = request.parse(&buffer[..filled]) {
-            let said = if request.path == Some("/api/accessories") { &all } else { &one };
+            let said = match request.path {
+                Some("/api/accessories") => all,
+                Some("/api/accessories/m1o0") => one,
+                _ => other,
+            };
             if stream.write_all(said.as_bytes()).await.is_err() {
                 return;
             }
@@ -91,54 +95,73 @@ async fn raw_client(mut stream: tokio::net::TcpStream) {
 }
 
 /// What clients saw, and what it cost.
-struct Served {
-    cpu_micros: f64,
-    per_second: f64,
-    p50: f64,
-    p99: f64,
+pub(crate) struct Served {
+    pub(crate) cpu_micros: f64,
+    pub(crate) per_second: f64,
+    /// How long each request took, in microseconds.
+    pub(crate) times: Vec<f64>,
 }
 
-/// So many clients ask one after the other as fast as they are answered.
-fn serve(program: u32, at: SocketAddr, path: &'static str, clients: usize) -> Served {
+/// Each client asks one request after the other as fast as it is answered.
+pub(crate) fn serve<A: FnMut() + Send>(program: u32, requests: usize, clients: Vec<A>) -> Served {
     let before = cpu_nanoseconds(program);
     let begun = clock();
-    let asking: Vec<_> = (0..clients)
-        .map(|_| {
-            std::thread::spawn(move || {
-                let mut client = Client::connect(at);
-                (0..REQUESTS)
-                    .map(|_| {
+    let times: Vec<f64> = std::thread::scope(|scope| {
+        let asking: Vec<_> = clients
+            .into_iter()
+            .map(|mut ask| {
+                scope.spawn(move || {
+                    let one = |_| {
                         let asked = clock();
-                        client.get(path);
+                        ask();
                         asked.elapsed().as_secs_f64() * 1e6
-                    })
-                    .collect::<Vec<f64>>()
+                    };
+                    (0..requests).map(one).collect::<Vec<f64>>()
+                })
             })
-        })
-        .collect();
-    let times: Vec<f64> = asking.into_iter().flat_map(|client| client.join().unwrap()).collect();
+            .collect();
+        asking.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
     let took = begun.elapsed().as_secs_f64();
     Served {
         cpu_micros: (cpu_nanoseconds(program) - before) as f64 / 1000.0 / times.len() as f64,
         per_second: times.len() as f64 / took,
-        p50: quantile(times.iter().copied(), 0.5),
-        p99: quantile(times.iter().copied(), 0.99),
+        times,
     }
 }
 
-/// A server: what it is called, its program and where it listens.
-type Server<'a> = (&'a str, u32, SocketAddr);
+/// The rounds of one server.
+pub(crate) struct Rounds(pub(crate) Vec<Served>);
 
-/// Every server in every round, by turns; the middle of each figure.
-fn rounds(servers: &[Server<'_>], path: &'static str, clients: usize) -> Vec<Vec<Served>> {
-    let mut served: Vec<Vec<Served>> = servers.iter().map(|_| Vec::new()).collect();
+impl Rounds {
+    /// CPU of a request in each round, in microseconds.
+    pub(crate) fn cpu(&self) -> Vec<f64> {
+        self.0.iter().map(|one| one.cpu_micros).collect()
+    }
+
+    pub(crate) fn per_second(&self) -> f64 {
+        median(self.0.iter().map(|one| one.per_second))
+    }
+
+    /// Of all requests of all rounds.
+    pub(crate) fn time(&self, part: f64) -> f64 {
+        quantile(self.0.iter().flat_map(|one| one.times.iter().copied()), part)
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.0.iter().map(|one| one.times.len()).sum()
+    }
+}
+
+/// Every server in every round, by turns; the first round warms up. `one` measures the server of this number.
+pub(crate) fn by_turns(servers: usize, mut one: impl FnMut(usize) -> Served) -> Vec<Rounds> {
+    let mut served: Vec<Rounds> = (0..servers).map(|_| Rounds(Vec::new())).collect();
     for round in 0..=ROUNDS {
-        for turn in 0..servers.len() {
-            let at = (round + turn) % servers.len();
-            let (_, program, address) = servers[at];
-            let one = serve(program, address, path, clients);
+        for turn in 0..servers {
+            let at = (round + turn) % servers;
+            let measured = one(at);
             if round > 0 {
-                served[at].push(one);
+                served[at].0.push(measured);
             }
         }
     }
@@ -146,7 +169,7 @@ fn rounds(servers: &[Server<'_>], path: &'static str, clients: usize) -> Vec<Vec
 }
 
 pub(crate) fn section() -> Section {
-    let mut section = Section::new("4. Doors");
+    let mut section = Section::new("4. Doors: HTTP");
     let mut gateway = Other::start(&["house24"]);
     let daemon = Daemon::start(&text_of_24(&format!("127.0.0.1:{}", gateway.line())));
     let mut client = daemon.listening();
@@ -154,7 +177,7 @@ pub(crate) fn section() -> Section {
         std::thread::sleep(Duration::from_millis(50));
     }
     std::thread::sleep(Duration::from_secs(5));
-    let (mut axum, mut raw) = (Other::start(&["axum"]), Other::start(&["raw"]));
+    let (mut axum, mut raw) = (Other::start(&["axum"]), Other::start(&["raw", ""]));
     let local = |port: String| SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse::<u16>().unwrap()));
     let servers = [
         ("conbusd", daemon.id(), daemon.http),
@@ -162,8 +185,8 @@ pub(crate) fn section() -> Section {
         ("raw loop with `httparse`", raw.id(), local(raw.line())),
     ];
     section.say(format!(
-        "HTTP/1.1 over kept connections, {REQUESTS} requests of each client, {ROUNDS} rounds by turns, medians. The \
-         servers answer with bodies of the same form; only the daemon's come from its actors. Every server has one \
+        "HTTP/1.1 over kept connections, {REQUESTS} requests of each client, {ROUNDS} rounds by turns: medians of \
+         the rounds, ratios of CPU in the same round, times of all requests of all rounds. The servers answer with bodies of the same form; only the daemon's come from its actors. Every server has one \
          thread; clients share the machine with them, so requests a second are the clients' too, and CPU is the anchor."
     ));
     let mut rows = Vec::new();
@@ -172,24 +195,31 @@ pub(crate) fn section() -> Section {
         ("one accessory", "/api/accessories/m1o0", CLIENTS),
         ("list of 24", "/api/accessories", CLIENTS),
     ] {
-        let served = rounds(&servers, path, clients);
-        let cpu = |at: usize| median(served[at].iter().map(|one: &Served| one.cpu_micros));
+        let served = by_turns(servers.len(), |at| {
+            let (_, program, address) = servers[at];
+            let asks = (0..clients).map(|_| {
+                let mut client = Client::connect(address);
+                move || drop(client.get(path))
+            });
+            serve(program, REQUESTS, asks.collect())
+        });
+        let raw = served[servers.len() - 1].cpu();
         for (at, (name, ..)) in servers.iter().enumerate() {
-            let figure = |of: fn(&Served) -> f64| number(median(served[at].iter().map(of)));
-            let ratio = cpu(at) / cpu(servers.len() - 1);
+            let rounds = &served[at];
+            let cpu = pair(&rounds.cpu(), &raw);
             let verdict = if at == 0 && path.ends_with("m1o0") && clients > 1 {
-                section.judge("P7: CPU of an HTTP read to the raw loop", Bar::AtMost(1.6), ratio)
+                section.judge("P7: CPU of an HTTP read to the raw loop", Bar::AtMost(1.6), cpu.ratio)
             } else {
                 String::new()
             };
             rows.push(vec![
                 format!("{what}, {clients} clients"),
                 (*name).to_owned(),
-                figure(|one| one.per_second),
-                figure(|one| one.cpu_micros),
-                number(ratio),
-                figure(|one| one.p50),
-                figure(|one| one.p99),
+                number(rounds.per_second()),
+                number(cpu.ours),
+                number(cpu.ratio),
+                number(rounds.time(0.5)),
+                number(rounds.time(0.99)),
                 verdict,
             ]);
         }
@@ -198,19 +228,5 @@ pub(crate) fn section() -> Section {
         &["request", "server", "requests/s", "CPU µs each", "to the raw loop", "p50 µs", "p99 µs", "bar"],
         &rows,
     );
-    homekit(&mut section);
     section
-}
-
-/// HomeKit beside its peers, by the script that the peers' own client needs.
-fn homekit(section: &mut Section) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/homekit.py");
-    let Ok(python) = std::env::var("CONBUSD_HOMEKIT_PYTHON") else {
-        section.say("HomeKit was not measured: `benches/run` installs the controller and the peers.");
-        return;
-    };
-    let ran = Command::new(python).arg(script).arg(env!("CARGO_BIN_EXE_conbusd")).output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout);
-    assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
-    section.say(said.trim_end());
 }

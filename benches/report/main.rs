@@ -12,24 +12,31 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a measurement that cannot be made has failed")]
 
+mod bridges;
 mod bus;
 mod codec;
 mod corpus;
 mod doors;
+mod fan;
 mod figures;
 mod gates;
+mod hap;
 mod hits;
+mod homekit;
 #[path = "../house.rs"]
 mod house;
 mod houses;
 mod limits;
 mod machine;
 mod parts;
+mod masters;
+mod mqtt;
 mod plot;
 mod programs;
 mod scale;
 mod start;
 mod trouble;
+mod tap;
 mod wire;
 
 use std::fs;
@@ -42,13 +49,17 @@ use parts::Report;
 type Part = (&'static str, fn() -> Section);
 
 /// In the order of the report.
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 14] = [
     ("hits", hits::section),
     ("wire", wire::section),
     ("codec", codec::section),
     ("doors", doors::section),
+    ("homekit", homekit::section),
+    ("events", fan::section),
+    ("mqtt", mqtt::section),
     ("scale", scale::section),
     ("bus", bus::section),
+    ("masters", masters::section),
     ("start", start::section),
     ("limits", limits::section),
     ("counts", gates::counts),
@@ -94,7 +105,12 @@ fn run_other(words: &[&str]) {
         match &words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["house24"] => houses::serve_24().await,
             ["axum"] => doors::bare_axum().await,
-            ["raw"] => tokio::task::spawn_blocking(doors::raw).await.unwrap(),
+            ["raw", body] => {
+                let body = (*body).to_owned();
+                tokio::task::spawn_blocking(move || doors::raw(&body)).await.unwrap();
+            }
+            ["fan"] => fan::tell_all().await,
+            ["publisher", broker] => mqtt::publisher(broker).await,
             ["count", bytes] => {
                 let bytes = bytes.parse().unwrap();
                 tokio::task::spawn_blocking(move || limits::count(bytes)).await.unwrap();

@@ -1,0 +1,258 @@
+//! What the HomeKit door costs beside other bridges and beside a raw loop without encryption.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::bridges::{Bridge, Bridges, Control};
+use crate::doors::{Rounds, Served, by_turns, serve};
+use crate::fan::{AtRest, LISTENERS, Loop, micros_since, timed_gateway};
+use crate::figures::{Bar, Section, number, pair, quantile};
+use crate::hap::Session;
+use crate::programs::{Other, clock, resident_kib};
+use crate::tap::Tap;
+
+/// Characteristics of a request, sessions that ask at the same time, and requests of each in a round.
+const READS: [(usize, usize, usize); 4] = [(1, 1, 400), (1, 8, 200), (24, 1, 200), (296, 1, 80)];
+
+/// Turns of a switch whose event is waited for; of a bridge that lets each wait for half a second fewer.
+const TURNS: usize = 200;
+const TURNS_OF_SLOW: usize = 30;
+
+/// Longer than the quarter of a second in which a session is told but once.
+const PAUSE: Duration = Duration::from_millis(290);
+const EVENT_WITHIN: Duration = Duration::from_secs(5);
+
+/// The peer whose events wait for half a second.
+const SLOW: &str = "conson-xp 2.1.15";
+
+pub(crate) fn section() -> Section {
+    let mut section = Section::new("4. Doors: HomeKit");
+    let ((ours, our_ports), (theirs, their_ports)) = (timed_gateway(), timed_gateway());
+    let wanted = [("conbusd", our_ports), ("HAP-NodeJS", (0, 0)), (SLOW, their_ports)];
+    let bridges = match Bridges::start("doors", &wanted) {
+        Ok(bridges) => bridges,
+        Err(why) => {
+            section.say(format!("HomeKit was not measured: {why}."));
+            return section;
+        }
+    };
+    for missing in &bridges.missing {
+        section.say(format!("Left out: {missing}"));
+    }
+    if let Err(why) = reads(&mut section, &bridges.there) {
+        section.say(format!("The reads broke off: {why}."));
+    }
+    let taps = [("conbusd", &ours), (SLOW, &theirs)];
+    fan_out(&mut section, &bridges.there, &taps);
+    section
+}
+
+/// What is asked, by whom, and who answers.
+struct Read<'a> {
+    characteristics: usize,
+    sessions: usize,
+    requests: usize,
+    bridges: &'a [Bridge],
+}
+
+impl Read<'_> {
+    /// The bridges, then the raw loop that answers with the first bridge's body.
+    fn measure(&self) -> Result<Vec<Rounds>, String> {
+        let mut asked: Vec<(u32, String, Vec<Session>)> = Vec::new();
+        for bridge in self.bridges {
+            let sessions = (0..self.sessions).map(|_| bridge.session()).collect::<Result<_, _>>();
+            let sessions = sessions.map_err(|why| format!("{}: {why}", bridge.name))?;
+            asked.push((bridge.id, bridge.question(self.characteristics), sessions));
+        }
+        let (_, question, sessions) = asked.first_mut().ok_or("nobody answers")?;
+        let question = question.clone();
+        let body = String::from_utf8_lossy(&sessions[0].get(&question)?).into_owned();
+        let mut raw = Other::start(&["raw", &body]);
+        let port = raw.line().parse().unwrap();
+        let sessions = (0..self.sessions).map(|_| Session::plain(port).unwrap()).collect();
+        asked.push((raw.id(), question, sessions));
+        let mut failed = None;
+        let rounds = by_turns(asked.len(), |at| {
+            let (program, question, sessions) = &mut asked[at];
+            let (served, why) = self.one(*program, question, sessions);
+            failed = failed.take().or(why);
+            served
+        });
+        failed.map_or(Ok(rounds), Err)
+    }
+
+    fn one(&self, program: u32, question: &str, sessions: &mut [Session]) -> (Served, Option<String>) {
+        let failed = std::sync::mpsc::channel();
+        let asks = sessions.iter_mut().map(|session| {
+            let told = failed.0.clone();
+            move || {
+                if let Err(why) = session.get(question) {
+                    let _ = told.send(why);
+                }
+            }
+        });
+        let served = serve(program, self.requests, asks.collect());
+        (served, failed.1.try_recv().ok())
+    }
+}
+
+fn reads(section: &mut Section, bridges: &[Bridge]) -> Result<(), String> {
+    section.say(
+        "Reads of cached values of 148 dimmable lamps over kept sessions, by a client of the report's own that is \
+         faster than each bridge; `conbusd` and `conson-xp` on an emulated gateway without delays, HAP-NodeJS 1.2.0 \
+         with lamps in memory. The floor is the raw loop of `httparse` with the same body, asked by the same client \
+         without encryption. Medians of 5 rounds by turns, ratios of CPU in the same round, times of all requests of \
+         all rounds.",
+    );
+    let mut rows = Vec::new();
+    for (characteristics, sessions, requests) in READS {
+        let every: Vec<&str> = bridges.iter().map(|bridge| &bridge.name[..]).collect();
+        let served = Read { characteristics, sessions, requests, bridges }.measure()?;
+        let raw = served.last().map(Rounds::cpu).unwrap_or_default();
+        let ours = served[0].cpu();
+        for (name, rounds) in every.iter().chain(&["floor: raw loop, plain"]).zip(&served) {
+            let to_raw = pair(&rounds.cpu(), &raw);
+            let verdict = if *name == "conbusd" && characteristics == 1 {
+                let what = format!("P8: CPU of an encrypted HAP read to the plain raw loop, sessions: {sessions}");
+                section.judge(&what, Bar::AtMost(2.5), to_raw.ratio)
+            } else {
+                String::new()
+            };
+            rows.push(vec![
+                format!("{characteristics}, sessions: {sessions}"),
+                (*name).to_owned(),
+                number(rounds.per_second()),
+                number(to_raw.ours),
+                number(to_raw.ratio),
+                number(pair(&rounds.cpu(), &ours).ratio),
+                number(rounds.time(0.5)),
+                number(rounds.time(0.99)),
+                number(rounds.requests() as f64),
+                verdict,
+            ]);
+        }
+    }
+    section.table(
+        &[
+            "characteristics",
+            "bridge",
+            "requests/s",
+            "CPU µs each",
+            "to the floor",
+            "to conbusd",
+            "p50 µs",
+            "p99 µs",
+            "requests",
+            "bar",
+        ],
+        &rows,
+    );
+    let rows: Vec<Vec<String>> = bridges
+        .iter()
+        .map(|bridge| vec![bridge.name.clone(), number(resident_kib(bridge.id) as f64 / 1024.0)])
+        .collect();
+    section.table(&["bridge with 148 lamps", "RSS MiB"], &rows);
+    Ok(())
+}
+
+/// What listeners saw of one bridge.
+struct Heard {
+    times: Vec<f64>,
+    cpu_micros: f64,
+    bytes: usize,
+}
+
+/// From a switch on the wall to the event in the last of many sessions.
+fn listen(bridge: &Bridge, tap: Option<&Tap>) -> Result<Heard, String> {
+    let lamp = *bridge.lamps.first().ok_or("it has no lamps")?;
+    let mut sessions = Vec::new();
+    for _ in 0..LISTENERS {
+        let mut session = bridge.session()?;
+        session.put(&json!([{"aid": lamp.aid, "iid": lamp.on, "ev": true}]))?;
+        sessions.push(session);
+    }
+    let mut hand = Control::of(bridge)?;
+    let turns = if bridge.name == SLOW { TURNS_OF_SLOW } else { TURNS };
+    let rest = AtRest::look(bridge.id);
+    let (mut times, mut bytes) = (Vec::new(), 0);
+    for turn in 0..turns {
+        let on = turn % 2 == 0;
+        if let Some(tap) = tap {
+            tap.clear();
+        }
+        let ordered = clock();
+        if tap.is_some() {
+            hand.order(&json!({"do": "turn", "serial": "0012345001", "output": 0, "on": on}))?;
+        } else {
+            hand.order(&json!({"on": on}))?;
+        }
+        let begun = tap.map_or(Some(ordered), Tap::report).ok_or("the house did not report")?;
+        for session in &mut sessions {
+            let event = session.event(EVENT_WITHIN).ok_or_else(|| format!("no event came within {EVENT_WITHIN:?}"))?;
+            bytes = event.len();
+        }
+        times.push(micros_since(begun));
+        std::thread::sleep(PAUSE);
+    }
+    Ok(Heard { times, cpu_micros: rest.each(turns), bytes })
+}
+
+fn fan_out(section: &mut Section, bridges: &[Bridge], taps: &[(&str, &Tap)]) {
+    section.say(format!(
+        "From a change to the event in the last of {LISTENERS} sessions of one controller that watch a lamp; the clock \
+         starts when the report is written into the bridge's gateway socket, for HAP-NodeJS when the order is written \
+         into its control socket. A session of `conbusd` is told the first change at once, then at most one message in \
+         250 ms; its peers gather changes before they tell. CPU is what one event to all sessions needs, with what the \
+         bridge needs at rest taken off. The floor is a loop that writes as many bytes to as many clients, without \
+         encryption."
+    ));
+    let mut rows = Vec::new();
+    let mut row = |name: &str, heard: &Heard, floor: Option<&Heard>| {
+        let of = |part| number(quantile(heard.times.iter().copied(), part));
+        let to = |ratio: Option<f64>| ratio.map_or(String::new(), number);
+        let middle = |heard: &Heard| quantile(heard.times.iter().copied(), 0.5);
+        rows.push(vec![
+            name.to_owned(),
+            number(heard.times.len() as f64),
+            of(0.5),
+            of(0.99),
+            to(floor.map(|floor| middle(heard) / middle(floor))),
+            number(heard.cpu_micros),
+            to(floor.map(|floor| heard.cpu_micros / floor.cpu_micros)),
+        ]);
+    };
+    let mut said = Vec::new();
+    let mut measured = Vec::new();
+    for bridge in bridges {
+        let tap = taps.iter().find(|(name, _)| *name == bridge.name).map(|(_, tap)| *tap);
+        match listen(bridge, tap) {
+            Ok(heard) => measured.push((bridge.name.as_str(), heard)),
+            Err(why) => said.push(format!("{}: {why}.", bridge.name)),
+        }
+    }
+    let floor = measured.first().map(|(_, heard)| control(heard.bytes));
+    for (name, heard) in &measured {
+        row(name, heard, floor.as_ref());
+    }
+    if let Some(floor) = &floor {
+        row("floor: loop, plain", floor, Some(floor));
+    }
+    let head =
+        ["bridge", "turns", "p50 µs", "p99 µs", "to the floor", "CPU µs an event", "CPU to the floor"];
+    section.table(&head, &rows);
+    said.iter().for_each(|word| section.say(word));
+}
+
+/// The loop with a message of this body: the head and the tag of an event are some 100 bytes.
+fn control(body: usize) -> Heard {
+    let mut all = Loop::start();
+    let rest = AtRest::look(all.id());
+    let times = (0..TURNS)
+        .map(|_| {
+            std::thread::sleep(Duration::from_millis(20));
+            all.turn(body + 100)
+        })
+        .collect();
+    Heard { times, cpu_micros: rest.each(TURNS), bytes: body }
+}
