@@ -125,7 +125,13 @@ fn what_another_programs_own_classes_write_is_imported_whole() {
     assert_eq!(made.gateways[0].address.to_string(), "192.168.1.100:10001", "{said}");
     let table = made.modules[0].action_table.clone().unwrap_or_default();
     assert_eq!(table.len(), 6, "{said}");
-    assert!(said.contains("accessory `Everything off`: its events drive 4 outputs: a scene"), "{said}");
+    let scenes: Vec<&str> = made.scenes.iter().map(|scene| scene.id.as_str()).collect();
+    assert_eq!(scenes, ["all", "all_off"], "a scene for each event: {said}");
+    assert!(
+        said.contains("changed: accessory `Everything off`: its events drive 4 outputs: scenes"),
+        "{said}"
+    );
+    assert!(said.contains("2 modules, 3 accessories, 2 scenes;"), "{said}");
 }
 
 #[test]
