@@ -63,7 +63,9 @@ pub fn import(input: &[u8]) {
     match convert(&files, true) {
         Ok(Imported { text, remarks, counts }) => {
             let config = config::parse("config.toml", &text, Path::new("")).expect("accepted a moment ago");
-            assert_eq!((config.modules.len(), config.accessories.len()), counts);
+            let found =
+                [config.modules.len(), config.accessories.len(), config.groups.len(), config.scenes.len()];
+            assert_eq!(found, counts);
             for (_, line) in remarks {
                 assert!(!line.contains(char::is_control), "{line:?}");
             }

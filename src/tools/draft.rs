@@ -20,6 +20,10 @@ pub(super) struct Draft {
     pub(super) modules: Vec<DraftModule>,
     /// What people see.
     pub(super) accessories: Vec<DraftAccessory>,
+    /// Several of them as one, or one by another name.
+    pub(super) groups: Vec<DraftGroup>,
+    /// Events behind a switch.
+    pub(super) scenes: Vec<DraftScene>,
     /// What is not there, and why.
     pub(super) left_out: Vec<String>,
     /// The HomeKit door.
@@ -47,6 +51,29 @@ pub(super) struct DraftAccessory {
     pub(super) point: Point,
     pub(super) on: Option<EventSource>,
     pub(super) off: Option<EventSource>,
+    /// What is said of it.
+    pub(super) remarks: Vec<String>,
+}
+
+/// A `[[group]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct DraftGroup {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) room: String,
+    /// The ids of accessories of the draft.
+    pub(super) members: Vec<String>,
+    /// What is said of it.
+    pub(super) remarks: Vec<String>,
+}
+
+/// A `[[scene]]` that is an event.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct DraftScene {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) room: String,
+    pub(super) event: EventSource,
     /// What is said of it.
     pub(super) remarks: Vec<String>,
 }
@@ -88,6 +115,8 @@ impl fmt::Display for Draft {
         writeln!(f, "[[gateway]]\nid = \"home\"\naddress = {}", quoted(&self.address))?;
         self.modules.iter().try_for_each(|module| write!(f, "\n{module}"))?;
         self.accessories.iter().try_for_each(|accessory| write!(f, "\n{accessory}"))?;
+        self.groups.iter().try_for_each(|group| write!(f, "\n{group}"))?;
+        self.scenes.iter().try_for_each(|scene| write!(f, "\n{scene}"))?;
         if !self.left_out.is_empty() {
             writeln!(f, "\n# Left out:")?;
             comments(f, &self.left_out)?;
@@ -124,13 +153,33 @@ impl fmt::Display for DraftModule {
     }
 }
 
+/// Id, name and room, as every accessory has them.
+fn face(f: &mut fmt::Formatter<'_>, section: &str, [id, name, room]: [&str; 3]) -> fmt::Result {
+    writeln!(f, "[[{section}]]\nid = \"{id}\"\nname = {}", quoted(name))?;
+    if room.is_empty() { Ok(()) } else { writeln!(f, "room = {}", quoted(room)) }
+}
+
+impl fmt::Display for DraftGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        comments(f, &self.remarks)?;
+        face(f, "group", [&self.id, &self.name, &self.room])?;
+        let members: Vec<String> = self.members.iter().map(|id| quoted(id)).collect();
+        writeln!(f, "members = [{}]", members.join(", "))
+    }
+}
+
+impl fmt::Display for DraftScene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        comments(f, &self.remarks)?;
+        face(f, "scene", [&self.id, &self.name, &self.room])?;
+        writeln!(f, "event = \"{}\"", self.event)
+    }
+}
+
 impl fmt::Display for DraftAccessory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         comments(f, &self.remarks)?;
-        writeln!(f, "[[accessory]]\nid = \"{}\"\nname = {}", self.id, quoted(&self.name))?;
-        if !self.room.is_empty() {
-            writeln!(f, "room = {}", quoted(&self.room))?;
-        }
+        face(f, "accessory", [&self.id, &self.name, &self.room])?;
         let Point { serial, output } = self.point;
         writeln!(f, "kind = \"{}\"\nmodule = \"{serial}\"\noutput = {}", self.kind.word(), output.get())?;
         self.on.iter().try_for_each(|event| writeln!(f, "on = \"{event}\""))?;

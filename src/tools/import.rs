@@ -19,7 +19,7 @@ pub use remark::Verdict;
 pub(super) use self::lamps::{line, slug};
 
 use self::lamps::Lamps;
-use self::modules::{House, decimal, shown};
+use self::modules::{House, number, shown};
 use self::remark::{Place, Remark, Remarks};
 use self::source::{AddressRow, Sayings};
 use super::draft::{Draft, DraftHomeKit};
@@ -100,8 +100,8 @@ pub struct Imported {
     pub text: String,
     /// Everything that was changed, guessed or left out: what, and the whole line with file and line number.
     pub remarks: Vec<(Verdict, String)>,
-    /// How many modules and accessories it has.
-    pub counts: (usize, usize),
+    /// How many modules, accessories, groups and scenes it has.
+    pub counts: [usize; 4],
 }
 
 /// Reads the files, writes the config, and tells `told` what is not as it was.
@@ -133,11 +133,11 @@ fn tell(imported: &Imported, out: &Path, told: &mut dyn Write) -> io::Result<()>
         writeln!(told, "{line}")?;
     }
     let count = |wanted| imported.remarks.iter().filter(|(verdict, _)| *verdict == wanted).count();
-    let (modules, accessories) = imported.counts;
     writeln!(
         told,
-        "{}: {modules} modules, {accessories} accessories; {} changed, {} guessed, {} left out",
+        "{}: {}; {} changed, {} guessed, {} left out",
         out.display(),
+        counted(imported.counts),
         count(Verdict::Changed),
         count(Verdict::Guessed),
         count(Verdict::LeftOut),
@@ -165,7 +165,18 @@ pub fn convert(files: &[(String, Vec<u8>)], with_pin: bool) -> Result<Imported, 
     config::parse("config.toml", &text, Path::new(""))
         .map_err(|report| ImportError::NotAccepted(Box::new(report)))?;
     let remarks = remarks.sorted().into_iter().map(|remark| (remark.verdict, with_file(&remark, files)));
-    Ok(Imported { text, remarks: remarks.collect(), counts: (draft.modules.len(), draft.accessories.len()) })
+    let counts = [draft.modules.len(), draft.accessories.len(), draft.groups.len(), draft.scenes.len()];
+    Ok(Imported { text, remarks: remarks.collect(), counts })
+}
+
+/// What there are none of is told of modules and accessories only.
+fn counted([modules, accessories, groups, scenes]: [usize; 4]) -> String {
+    let more = [("groups", groups), ("scenes", scenes)];
+    more.iter()
+        .filter(|(_, count)| *count > 0)
+        .fold(format!("{modules} modules, {accessories} accessories"), |text, (what, count)| {
+            format!("{text}, {count} {what}")
+        })
 }
 
 fn with_file(remark: &Remark, files: &[(String, Vec<u8>)]) -> String {
@@ -194,6 +205,8 @@ fn draft(said: &Sayings, files: &[(String, Vec<u8>)], with_pin: bool, remarks: &
         address_remark,
         homekit: homekit(said, with_pin, remarks),
         accessories: lamps.accessories,
+        groups: lamps.groups,
+        scenes: lamps.scenes,
         left_out: lamps.left_out,
         modules: house.modules.into_iter().map(|known| known.draft).collect(),
     }
@@ -242,7 +255,7 @@ fn address(row: &AddressRow, remarks: &mut Remarks) -> Option<String> {
     let host = row.host.as_ref()?;
     let port = match &row.port {
         None => BRIDGE_PORT,
-        Some(said) => decimal(&said.text).unwrap_or_else(|| {
+        Some(said) => number(said, remarks).unwrap_or_else(|| {
             remarks.guessed(said.place, format!("`{}` is not a port: {BRIDGE_PORT}", shown(&said.text)));
             BRIDGE_PORT
         }),
@@ -278,7 +291,7 @@ fn homekit(said: &Sayings, with_pin: bool, remarks: &mut Remarks) -> Option<Draf
         );
     }
     let port = row.port.as_ref().map_or(HOMEKIT_PORT, |said| {
-        decimal(&said.text).unwrap_or_else(|| {
+        number(said, remarks).unwrap_or_else(|| {
             remarks.guessed(said.place, format!("`{}` is not a port: {HOMEKIT_PORT}", shown(&said.text)));
             HOMEKIT_PORT
         })

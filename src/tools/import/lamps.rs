@@ -1,35 +1,27 @@
 //! Which accessories there are: outputs that people use, with their names, rooms, kinds and events.
 //!
 //! An accessory whose events the module's own table proves to be plain ON and OFF of its output loses them: the
-//! direct command does the same and is acknowledged. One whose events drive other outputs is no lamp but a scene.
+//! direct command does the same and is acknowledged. One whose events drive other outputs is no lamp but a scene for
+//! each event; a second one on an output is a group of the first, so that its name and room live on.
 
 use std::collections::{HashMap, HashSet};
 
-use super::modules::{House, Known, decimal, serial, shown};
+use super::modules::{House, Known, number, serial, shown};
 use super::remark::{Place, Remarks};
 use super::source::{AccessoryRow, RoomRow, Said};
 use crate::conbus::{Action, EventSource, OutputIndex, Point, SerialNumber, TableEntry};
 use crate::policy::AccessoryKind;
-use crate::tools::draft::DraftAccessory;
+use crate::tools::draft::{DraftAccessory, DraftGroup, DraftScene};
 
 /// As many characters as the config allows for names and ids.
 const CHARS_MAX: usize = 64;
-
-/// What the events of an accessory drive besides its output.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Scene {
-    pub(super) name: String,
-    pub(super) place: Place,
-    /// Its events, with the words for what they were there.
-    pub(super) events: Vec<(&'static str, EventSource)>,
-    pub(super) why: String,
-}
 
 /// What people see.
 #[derive(Default)]
 pub(super) struct Lamps {
     pub(super) accessories: Vec<DraftAccessory>,
-    pub(super) scenes: Vec<Scene>,
+    pub(super) groups: Vec<DraftGroup>,
+    pub(super) scenes: Vec<DraftScene>,
     /// What is said of accessories that are not there.
     pub(super) left_out: Vec<String>,
 }
@@ -65,12 +57,12 @@ impl Lamps {
         let mut ids = Ids::default();
         for row in rows {
             let stated = name_of(row);
-            match lamps.candidate(row, &rooms, house, remarks) {
-                Ok(Some(mut candidate)) => {
+            match Thing::of(row, &rooms, house, remarks) {
+                Ok(Thing::Lamp(mut candidate)) => {
                     candidate.draft.id = ids.of(row, &candidate.draft.name, remarks);
                     candidates.push(candidate);
                 }
-                Ok(None) => {}
+                Ok(Thing::Scene(draft)) => lamps.call(row, draft, &mut ids, remarks),
                 Err(why) => {
                     let text = format!("accessory `{}`: {why}", shown(&stated));
                     lamps.left_out.push(text.clone());
@@ -82,7 +74,7 @@ impl Lamps {
         lamps
     }
 
-    /// One accessory an output: the proved one, or the first.
+    /// One accessory an output: the proved one, or the first. The others are groups of it.
     fn settle(&mut self, candidates: &[Candidate], remarks: &mut Remarks) {
         let mut winners: HashMap<Point, usize> = HashMap::new();
         for (at, candidate) in candidates.iter().enumerate() {
@@ -91,32 +83,77 @@ impl Lamps {
                 *best = at;
             }
         }
-        for (at, candidate) in candidates.iter().enumerate() {
-            let Candidate { draft, place, .. } = candidate;
+        for (at, Candidate { draft, place, .. }) in candidates.iter().enumerate() {
             let winner = winners[&draft.point];
             if winner == at {
                 self.accessories.push(draft.clone());
                 continue;
             }
             let Point { serial, output } = draft.point;
-            let text = format!(
-                "accessory `{}`: output {} of {serial} is already `{}`, and an output has one",
-                draft.name,
+            let why = format!(
+                "output {} of {serial} is already `{}`, and an output has one accessory",
                 output.get(),
                 candidates[winner].draft.name
             );
-            self.left_out.push(text.clone());
-            remarks.left_out(*place, text);
+            remarks.changed(*place, format!("accessory `{}`: {why}: it is a group of that one", draft.name));
+            self.groups.push(DraftGroup {
+                id: draft.id.clone(),
+                name: draft.name.clone(),
+                room: draft.room.clone(),
+                members: vec![candidates[winner].draft.id.clone()],
+                remarks: vec![format!("{why}.")],
+            });
         }
     }
 
-    fn candidate(
-        &mut self,
+    /// A scene for each of its events; the one for "on" is called as it was.
+    fn call(&mut self, row: &AccessoryRow, pseudo: Pseudo, ids: &mut Ids, remarks: &mut Remarks) {
+        let Pseudo { name, room, why, events } = pseudo;
+        let name = if name.is_empty() { events[0].1.to_string() } else { name };
+        let id = ids.of(row, &name, remarks);
+        let mut told = Vec::new();
+        for (at, (word, event)) in events.iter().enumerate() {
+            let (id, name) = match at {
+                0 => (id.clone(), name.clone()),
+                _ => (ids.free(format!("{}_{word}", cut(&id))), format!("{} ({word})", cut(&name))),
+            };
+            told.push(format!("`{id}`, which sends {event}"));
+            self.scenes.push(DraftScene {
+                id,
+                name,
+                room: room.clone(),
+                event: *event,
+                remarks: vec![format!("`{word}_action` of an accessory that was no lamp: {why}.")],
+            });
+        }
+        let what = if told.len() == 1 { "a scene" } else { "scenes" };
+        let text = format!("accessory `{name}`: {why}: {what}, {}; state unknown", told.join(" and "));
+        remarks.changed(row.place, text);
+    }
+}
+
+/// What an accessory of `conson-xp` turns out to be.
+enum Thing {
+    Lamp(Candidate),
+    Scene(Pseudo),
+}
+
+/// An accessory that is no lamp: its events drive other outputs, or its module has none.
+struct Pseudo {
+    name: String,
+    room: String,
+    why: String,
+    /// One at least, each once, with the word for what it was there.
+    events: Vec<(&'static str, EventSource)>,
+}
+
+impl Thing {
+    fn of(
         row: &AccessoryRow,
         rooms: &HashMap<String, String>,
         house: &House,
         remarks: &mut Remarks,
-    ) -> Result<Option<Candidate>, String> {
+    ) -> Result<Self, String> {
         let said = row.serial.as_ref().ok_or("it names no module")?;
         let serial = serial(said, remarks).ok_or("its serial number is none")?;
         let module = house.module(serial).ok_or_else(|| {
@@ -125,57 +162,41 @@ impl Lamps {
         let on = event(row.on.as_ref(), "on_action", remarks);
         let off = event(row.off.as_ref(), "off_action", remarks);
         let name = line(&row.description.as_ref().map_or_else(|| name_of(row), |said| said.text.clone()));
+        let room = rooms.get(&name_of(row)).cloned().unwrap_or_default();
         let of_type = module.draft.module_type;
+        let pseudo = |why: String| {
+            let off = off.filter(|off| on != Some(*off));
+            let events: Vec<_> = [("on", on), ("off", off)]
+                .into_iter()
+                .filter_map(|(word, event)| Some((word, event?)))
+                .collect();
+            if events.is_empty() {
+                return Err(format!("{why}, and it has no events"));
+            }
+            Ok(Self::Scene(Pseudo { name: name.clone(), room: room.clone(), why, events }))
+        };
         if !of_type.is_actor() {
-            let why = format!("the {of_type} {serial} has no outputs, so it is no lamp");
-            return self.scene(row, (name, why), [("on", on), ("off", off)], remarks).map(|()| None);
+            return pseudo(format!("the {of_type} {serial} has no outputs, so it is no lamp"));
         }
         let point = Point { serial, output: output(row, module, remarks)? };
         let meanings = [meaning(on, Action::ON, point, house), meaning(off, Action::OFF, point, house)];
-        if let Some(Meaning::Wide(count)) =
-            meanings.iter().find(|meaning| matches!(meaning, Meaning::Wide(_)))
-        {
-            let why = format!("its events drive {count} outputs");
-            return self.scene(row, (name, why), [("on", on), ("off", off)], remarks).map(|()| None);
+        let wide = meanings.iter().find_map(|meaning| match meaning {
+            Meaning::Wide(count) => Some(*count),
+            _ => None,
+        });
+        if let Some(count) = wide {
+            return pseudo(format!("its events drive {count} outputs"));
         }
-        let mut draft = DraftAccessory {
-            id: String::new(),
-            room: rooms.get(&name_of(row)).cloned().unwrap_or_default(),
-            kind: kind(row, module, remarks),
-            name,
-            point,
-            on,
-            off,
-            remarks: Vec::new(),
-        };
+        let kind = kind(row, module, remarks);
+        let mut draft =
+            DraftAccessory { id: String::new(), name, room, kind, point, on, off, remarks: Vec::new() };
         if draft.name.is_empty() {
             draft.name = format!("{of_type} {} output {}", module.draft.link, point.output.get());
             remarks.guessed(row.place, format!("an accessory without a name is `{}`", draft.name));
         }
         let proved = meanings == [Meaning::Plain, Meaning::Plain];
         judge_events(&mut draft, &meanings, row, remarks);
-        Ok(Some(Candidate { draft, place: row.place, proved }))
-    }
-
-    /// Notes something that is a scene; an error when no event of it is known.
-    fn scene(
-        &mut self,
-        row: &AccessoryRow,
-        (name, why): (String, String),
-        events: [(&'static str, Option<EventSource>); 2],
-        remarks: &mut Remarks,
-    ) -> Result<(), String> {
-        let events: Vec<_> = events.into_iter().filter_map(|(word, event)| Some((word, event?))).collect();
-        if events.is_empty() {
-            return Err(format!("{why}, and it has no events"));
-        }
-        let told: Vec<String> = events.iter().map(|(word, event)| format!("{word} {event}")).collect();
-        let text =
-            format!("accessory `{name}`: {why}: a scene by events ({}), state unknown", told.join(", "));
-        self.left_out.push(text.clone());
-        remarks.left_out(row.place, text);
-        self.scenes.push(Scene { name, place: row.place, events, why });
-        Ok(())
+        Ok(Self::Lamp(Candidate { draft, place: row.place, proved }))
     }
 }
 
@@ -252,7 +273,8 @@ fn output(row: &AccessoryRow, module: &Known, remarks: &mut Remarks) -> Result<O
     let (said, first) = row.output.as_ref().ok_or("it names no output")?;
     let of_type = module.draft.module_type;
     let none = || format!("the {of_type} {} has no output `{}`", module.draft.serial, shown(&said.text));
-    let number = decimal::<u8>(&said.text).and_then(|number| number.checked_sub(*first)).ok_or_else(none)?;
+    let number =
+        number::<u8>(said, remarks).and_then(|number| number.checked_sub(*first)).ok_or_else(none)?;
     if *first == 1 {
         remarks.changed(said.place, format!("`output` counts from 1: it is output {number}"));
     }
@@ -288,6 +310,12 @@ fn name_of(row: &AccessoryRow) -> String {
 pub(in crate::tools) fn line(text: &str) -> String {
     let flat: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     flat.trim().chars().take(CHARS_MAX).collect::<String>().trim_end().to_owned()
+}
+
+/// So much of a name or an id that a few letters fit behind it.
+fn cut(text: &str) -> &str {
+    let end = text.char_indices().nth(CHARS_MAX - 8).map_or(text.len(), |(at, _)| at);
+    text[..end].trim_end()
 }
 
 /// The room of each accessory by the accessory's name.

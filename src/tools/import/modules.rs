@@ -193,6 +193,8 @@ pub(super) fn serial(said: &Said, remarks: &mut Remarks) -> Option<SerialNumber>
     }
     if digits.len() < 10 {
         remarks.changed(said.place, format!("serial number `{shown}` is `{serial}`: zeros were lost"));
+    } else if let Some(octal) = octal(said) {
+        remarks.changed(said.place, format!("`{shown}` is read as these digits, not as the octal {octal}"));
     }
     Some(serial)
 }
@@ -207,7 +209,7 @@ fn module_type(row: &ModuleRow, remarks: &mut Remarks) -> Option<ModuleType> {
     let name = row.type_name.as_ref().map_or("", |said| said.text.as_str());
     let by_name = name.to_ascii_uppercase().parse::<ModuleType>().ok().filter(real);
     let code = row.type_code.as_ref();
-    let by_code = code.and_then(|said| decimal(&said.text)).and_then(ModuleType::new).filter(real);
+    let by_code = code.and_then(|said| number(said, remarks)).and_then(ModuleType::new).filter(real);
     let place = row.type_name.as_ref().or(code).map_or(row.place, |said| said.place);
     let (name, code) = (shown(name), shown(code.map_or("", |said| &said.text)));
     match (by_name, by_code) {
@@ -237,7 +239,7 @@ fn module_type(row: &ModuleRow, remarks: &mut Remarks) -> Option<ModuleType> {
 }
 
 fn link(said: &Said, remarks: &mut Remarks) -> Option<u8> {
-    let link = decimal(&said.text).filter(|link| *link <= LINK_MAX);
+    let link = number(said, remarks).filter(|link| *link <= LINK_MAX);
     if link.is_none() {
         remarks.left_out(
             said.place,
@@ -251,6 +253,26 @@ fn link(said: &Said, remarks: &mut Remarks) -> Option<u8> {
 pub(super) fn decimal<T: std::str::FromStr>(text: &str) -> Option<T> {
     let digits = !text.is_empty() && text.len() <= 10 && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
+}
+
+/// The same of what a file says, with a word when another reader of YAML may take it for something else.
+pub(super) fn number<T: std::str::FromStr>(said: &Said, remarks: &mut Remarks) -> Option<T> {
+    let number = decimal(&said.text)?;
+    let text = said.text.as_str();
+    if said.plain && text.len() > 1 && text.starts_with('0') {
+        let digits = text.trim_start_matches('0');
+        let read = if digits.is_empty() { "0" } else { digits };
+        let other = octal(said).filter(|octal| octal != read);
+        let other = other.map(|octal| format!(", not as the octal {octal}"));
+        remarks.changed(said.place, format!("`{text}` is read as {read}{}", other.unwrap_or_default()));
+    }
+    Some(number)
+}
+
+/// What YAML 1.1, which `conson-xp` reads, takes it for: without quotes, a zero in front makes a number octal.
+fn octal(said: &Said) -> Option<String> {
+    let is_octal = said.plain && said.text.len() > 1 && said.text.starts_with('0');
+    is_octal.then(|| u64::from_str_radix(&said.text, 8).ok()).flatten().map(|octal| octal.to_string())
 }
 
 /// So much of a text as a message needs.

@@ -2,8 +2,6 @@
 //!
 //! A file is known by what is in it, not by its name (protocol reference 9).
 
-use std::collections::BTreeMap;
-
 use super::remark::{Place, Remarks};
 use super::yaml::Node;
 
@@ -118,7 +116,7 @@ pub(super) fn take(
     said: &mut Sayings,
     remarks: &mut Remarks,
 ) -> Result<(), Stranger> {
-    let mut unread = Unread { file, keys: BTreeMap::new() };
+    let mut unread = Unread { file, keys: Vec::new() };
     let is_list = !node.elements().is_empty();
     let known = |key: &str| TOP_KEYS.contains(&key) || OTHER_FILES.iter().any(|(other, _)| *other == key);
     if !is_list && !node.entries().iter().any(|(key, _)| known(key)) {
@@ -252,30 +250,23 @@ fn scalar(file: usize, node: &Node) -> Option<Said> {
     Some(Said { text: text.trim().to_owned(), plain: *plain, place: Place { file, line: node.line } })
 }
 
-/// Keys that are not read: told once each, however often they stand there.
+/// Keys that are not read, each with its line.
 struct Unread {
     file: usize,
-    /// The first line, and how often.
-    keys: BTreeMap<String, (usize, usize)>,
+    keys: Vec<(usize, String)>,
 }
 
 impl Unread {
     fn in_map(&mut self, node: &Node, read: &[&str]) {
-        for (key, value) in node.entries() {
-            if value.is_null() || read.contains(&key.as_str()) {
-                continue;
-            }
-            let (_, count) = self.keys.entry(key.clone()).or_insert((value.line, 0));
-            *count += 1;
-        }
+        let unread =
+            node.entries().iter().filter(|(key, value)| !value.is_null() && !read.contains(&key.as_str()));
+        self.keys.extend(unread.map(|(key, value)| (value.line, key.clone())));
     }
 
     fn tell(self, remarks: &mut Remarks) {
-        for (key, (line, count)) in self.keys {
-            let times = if count > 1 { format!(", {count} times") } else { String::new() };
+        for (line, key) in self.keys {
             let shown: String = key.chars().take(60).collect();
-            remarks
-                .left_out(Place { file: self.file, line }, format!("`{shown}`{times}: {}", why_unread(&key)));
+            remarks.left_out(Place { file: self.file, line }, format!("`{shown}`: {}", why_unread(&key)));
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Deed};
 use crate::policy::AccessoryKind;
+
+mod traps;
 
 /// Two relays, a dimmer and a bridge, as `export.yml` has them: serial numbers without quotes, outputs from 1.
 const EXPORT: &str = "\
@@ -90,6 +92,12 @@ fn every_word_names_its_line() {
     assert!(said.contains("export.yml:32: changed: an XP230 calls itself XP130"), "{said}");
     assert!(said.contains("export.yml:6: left out: `module_number`: the daemon asks the module"), "{said}");
     assert!(said.contains("export.yml: guessed: no file says where the bridge is"), "{said}");
+    for (text, line) in
+        [("`0020044774` is read as these digits, not as the octal 4213244", 2), ("`07` is read as 7", 22)]
+    {
+        assert!(said.contains(&format!("export.yml:{line}: changed: {text}\n")), "{text}\n{said}");
+    }
+    assert!(said.contains("export.yml:23: changed: `09` is read as 9\n"), "{said}");
 }
 
 #[test]
@@ -178,22 +186,33 @@ fn what_drives_more_than_its_output_is_a_scene_and_no_lamp() {
     let homekit = homekit(&[
         accessory("all_off", "0020044774", "0", "  on_action: E02L04I08\n  off_action: E02L00I00\n"),
         accessory("lamp", "0020044774", "0", "  on_action: E02L04I00\n  off_action: E02L04I04\n"),
-        accessory("panel", "0020030837", "0", "  on_action: E02L00I01\n  off_action: E02L00I00\n"),
+        accessory("panel", "0020030837", "0", "  on_action: E02L00I01\n  off_action: E02L00I01\n"),
         accessory("nothing", "0020030837", "0", ""),
     ]);
-    let (config, said) = made(&[("export.yml", EXPORT), ("homekit.yml", &homekit)]);
+    let rooms = "bridge: {rooms: [{name: Hall, accessories: [all_off]}]}\n";
+    let (config, said) = made(&[("export.yml", EXPORT), ("homekit.yml", &homekit), ("rooms.yml", rooms)]);
     let ids: Vec<&str> = config.accessories.iter().map(|accessory| accessory.id.as_str()).collect();
     assert_eq!(ids, ["lamp"]);
-    assert!(
-        said.contains("homekit.yml:2: left out: accessory `all_off`: its events drive 2 outputs"),
-        "{said}"
-    );
-    assert!(said.contains("`panel`: the XP230 0020030837 has no outputs"), "{said}");
-    assert!(
-        said.contains(
-            "`nothing`: the XP230 0020030837 has no outputs, so it is no lamp, and it has no events"
-        )
-    );
+    let scenes: Vec<String> = (config.scenes.iter())
+        .map(|scene| match scene.deed {
+            Deed::Event { input, .. } => format!("{} {} {} {input}", scene.id, scene.name, scene.room),
+            Deed::Targets(_) => panic!("{scene:?}"),
+        })
+        .collect();
+    let expected = [
+        "all_off all_off Hall E02L04I08",
+        "all_off_off all_off (off) Hall E02L00I00",
+        "panel panel  E02L00I01",
+    ];
+    assert_eq!(scenes, expected, "one for each event, in its room; two equal events are one scene");
+    for part in [
+        "homekit.yml:2: changed: accessory `all_off`: its events drive 2 outputs: scenes, `all_off`, which sends \
+         E02L04I08 and `all_off_off`, which sends E02L00I00; state unknown",
+        "homekit.yml:18: changed: accessory `panel`: the XP230 0020030837 has no outputs, so it is no lamp: a scene",
+        "left out: accessory `nothing`: the XP230 0020030837 has no outputs, so it is no lamp, and it has no events",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
 }
 
 #[test]
@@ -214,17 +233,28 @@ fn a_toggle_is_never_a_fallback() {
 }
 
 #[test]
-fn an_output_has_one_accessory_the_proved_one_or_the_first() {
+fn an_output_has_one_accessory_the_proved_one_or_the_first_and_the_others_are_groups_of_it() {
     let twice = homekit(&[
         accessory("socket", "0020044774", "0", ""),
         accessory("lamp", "0020044774", "0", "  on_action: E02L04I00\n  off_action: E02L04I04\n"),
         accessory("first", "0020044986", "0", ""),
         accessory("second", "0020044986", "0", ""),
     ]);
-    let (config, said) = made(&[("export.yml", EXPORT), ("homekit.yml", &twice)]);
+    let rooms = "bridge: {rooms: [{name: Salon, accessories: [socket]}]}\n";
+    let (config, said) = made(&[("export.yml", EXPORT), ("homekit.yml", &twice), ("rooms.yml", rooms)]);
     let ids: Vec<&str> = config.accessories.iter().map(|accessory| accessory.id.as_str()).collect();
     assert_eq!(ids, ["lamp", "first"]);
-    assert!(said.contains("accessory `socket`: output 0 of 0020044774 is already `lamp`"), "{said}");
+    let groups: Vec<String> = (config.groups.iter())
+        .map(|group| format!("{} {} {} {:?}", group.id, group.name, group.room, group.members))
+        .collect();
+    assert_eq!(groups, ["socket socket Salon [\"lamp\"]", "second second  [\"first\"]"]);
+    assert!(
+        said.contains(
+            "homekit.yml:2: changed: accessory `socket`: output 0 of 0020044774 is already `lamp`, and an output has \
+             one accessory: it is a group of that one"
+        ),
+        "{said}"
+    );
 }
 
 #[test]
