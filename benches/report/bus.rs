@@ -214,7 +214,10 @@ impl House {
                 let lamp = chance.usize(0..self.lamps().len());
                 self.turn(lamp);
             }
-            Life::Relays => self.set(turn % FIRST_DIMMER, Target { on: Some(turn / FIRST_DIMMER % 2 == 0), level: None }).await,
+            Life::Relays => {
+                self.set(turn % FIRST_DIMMER, Target { on: Some(turn / FIRST_DIMMER % 2 == 0), level: None })
+                    .await
+            }
             Life::Dimmers => {
                 let level = Percent::new((turn % 9 * 10 + 10) as u8);
                 self.set(FIRST_DIMMER + turn % FIRST_DIMMER, Target { on: None, level }).await;
@@ -353,7 +356,9 @@ pub(crate) fn section() -> Section {
             number(said.ours as f64),
             number(said.state_reads as f64),
             number(said.commands as f64),
-            number((said.other_reads + said.ours - said.state_reads - said.other_reads - said.commands) as f64),
+            number(
+                (said.other_reads + said.ours - said.state_reads - said.other_reads - said.commands) as f64,
+            ),
             number(said.bus_seconds / HOUR.as_secs_f64() * 100.0),
             number(said.acts as f64),
             if said.acts > 0 { number(caused) } else { String::new() },

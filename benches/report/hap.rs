@@ -93,7 +93,9 @@ impl Cipher {
             let Some(body) = waiting.get(begin + LENGTH_BYTES..end) else { break };
             let nonce = self.next();
             let payload = Payload { msg: body, aad: &[low, high] };
-            plain.extend(self.cipher.decrypt(&nonce, payload).expect("the bridge seals with the session's key"));
+            plain.extend(
+                self.cipher.decrypt(&nonce, payload).expect("the bridge seals with the session's key"),
+            );
             begin = end;
         }
         waiting.drain(..begin);

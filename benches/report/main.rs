@@ -28,15 +28,15 @@ mod house;
 mod houses;
 mod limits;
 mod machine;
-mod parts;
 mod masters;
 mod mqtt;
+mod parts;
 mod plot;
 mod programs;
 mod scale;
 mod start;
-mod trouble;
 mod tap;
+mod trouble;
 mod wire;
 
 use std::fs;

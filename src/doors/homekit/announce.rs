@@ -222,8 +222,7 @@ mod tests {
     #[test]
     fn a_record_that_changed_is_told_at_once_and_is_nobodys_rival() {
         let state = State::new(system_draw);
-        let (bridge, scope) =
-            (&state.bridges[0], Scope::new("127.0.0.1".parse().unwrap(), None, None));
+        let (bridge, scope) = (&state.bridges[0], Scope::new("127.0.0.1".parse().unwrap(), None, None));
         let entry = entry("Home", &bridge.device_id, &record(bridge), &scope, 51826).unwrap();
         assert!(!entry.requires_probe());
     }
