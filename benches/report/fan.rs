@@ -131,7 +131,9 @@ impl Rig {
         let tap = Tap::before(ports[0]);
         let daemon = Daemon::start(&format!("{}{more}", size.config(&[tap.port])));
         let mut client = daemon.listening();
-        while client.json("/api/status")["cache"]["entries"].as_u64() < Some((MODULES * usize::from(OUTPUTS)) as u64) {
+        while client.json("/api/status")["cache"]["entries"].as_u64()
+            < Some((MODULES * usize::from(OUTPUTS)) as u64)
+        {
             std::thread::sleep(Duration::from_millis(20));
         }
         std::thread::sleep(Duration::from_secs(3));
@@ -212,7 +214,10 @@ pub(crate) fn section() -> Section {
     };
     section.table(
         &["path", "p50 µs", "p99 µs", "to the floor", "CPU µs an event", "CPU to the floor"],
-        &[row("report to the last event", &ours, ours_cpu, ratio), row("floor: loop", &control, floor_cpu, 1.0)],
+        &[
+            row("report to the last event", &ours, ours_cpu, ratio),
+            row("floor: loop", &control, floor_cpu, 1.0),
+        ],
     );
     section
 }

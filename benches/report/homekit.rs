@@ -1,5 +1,6 @@
 //! What the HomeKit door costs beside other bridges and beside a raw loop without encryption.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::json;
@@ -69,8 +70,8 @@ impl Read<'_> {
         let question = question.clone();
         let body = String::from_utf8_lossy(&sessions[0].get(&question)?).into_owned();
         let mut raw = Other::start(&["raw", &body]);
-        let port = raw.line().parse().unwrap();
-        let sessions = (0..self.sessions).map(|_| Session::plain(port).unwrap()).collect();
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, raw.line().parse::<u16>().unwrap()));
+        let sessions = (0..self.sessions).map(|_| Session::plain(at).unwrap()).collect();
         asked.push((raw.id(), question, sessions));
         let mut failed = None;
         let rounds = by_turns(asked.len(), |at| {
@@ -114,7 +115,8 @@ fn reads(section: &mut Section, bridges: &[Bridge]) -> Result<(), String> {
         for (name, rounds) in every.iter().chain(&["floor: raw loop, plain"]).zip(&served) {
             let to_raw = pair(&rounds.cpu(), &raw);
             let verdict = if *name == "conbusd" && characteristics == 1 {
-                let what = format!("P8: CPU of an encrypted HAP read to the plain raw loop, sessions: {sessions}");
+                let what =
+                    format!("P8: CPU of an encrypted HAP read to the plain raw loop, sessions: {sessions}");
                 section.judge(&what, Bar::AtMost(2.5), to_raw.ratio)
             } else {
                 String::new()
@@ -189,7 +191,9 @@ fn listen(bridge: &Bridge, tap: Option<&Tap>) -> Result<Heard, String> {
         }
         let begun = tap.map_or(Some(ordered), Tap::report).ok_or("the house did not report")?;
         for session in &mut sessions {
-            let event = session.event(EVENT_WITHIN).ok_or_else(|| format!("no event came within {EVENT_WITHIN:?}"))?;
+            let event = session
+                .event(EVENT_WITHIN)
+                .ok_or_else(|| format!("no event came within {EVENT_WITHIN:?}"))?;
             bytes = event.len();
         }
         times.push(micros_since(begun));
@@ -238,8 +242,7 @@ fn fan_out(section: &mut Section, bridges: &[Bridge], taps: &[(&str, &Tap)]) {
     if let Some(floor) = &floor {
         row("floor: loop, plain", floor, Some(floor));
     }
-    let head =
-        ["bridge", "turns", "p50 µs", "p99 µs", "to the floor", "CPU µs an event", "CPU to the floor"];
+    let head = ["bridge", "turns", "p50 µs", "p99 µs", "to the floor", "CPU µs an event", "CPU to the floor"];
     section.table(&head, &rows);
     said.iter().for_each(|word| section.say(word));
 }

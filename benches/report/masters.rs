@@ -70,7 +70,8 @@ impl Master {
     fn truth(&mut self) -> Result<Vec<bool>, String> {
         let said = self.hand.order(&json!({"do": "state"}))?;
         let modules = said["modules"].as_array().cloned().unwrap_or_default();
-        let levels = modules.iter().flat_map(|module| module["levels"].as_array().cloned().unwrap_or_default());
+        let levels =
+            modules.iter().flat_map(|module| module["levels"].as_array().cloned().unwrap_or_default());
         Ok(levels.map(|level| level.as_u64() > Some(0)).collect())
     }
 

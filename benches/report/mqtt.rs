@@ -227,8 +227,10 @@ pub(crate) fn section() -> Section {
 
 fn publish(section: &mut Section) -> Result<(), String> {
     let broker = Broker::start()?;
-    let words =
-        format!("\n[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\nbase = \"conbus\"\ninstance = \"report\"\n", broker.port);
+    let words = format!(
+        "\n[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\nbase = \"conbus\"\ninstance = \"report\"\n",
+        broker.port
+    );
     let mut rig = Rig::start(&words);
     let mut other = Other::start(&["publisher", &broker.port.to_string()]);
     let mut source = TcpStream::connect((Ipv4Addr::LOCALHOST, other.line().parse::<u16>().unwrap()))
