@@ -10,6 +10,7 @@ CONBUSD_PEERS_NODE a folder of packages with HAP-NodeJS.
 """
 
 import asyncio
+import dataclasses
 import json
 import os
 import pathlib
@@ -25,9 +26,12 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "tests" / "homekit"))
 
-from aio import BRIGHTNESS, ON, order, short  # noqa: E402
-from measure import pair  # noqa: E402
-from zeroconf.asyncio import AsyncZeroconf  # noqa: E402
+from aio import BRIGHTNESS, KIND, ON, order, short  # noqa: E402
+from aiohomekit.characteristic_cache import CharacteristicCacheMemory  # noqa: E402
+from aiohomekit.controller.ip.controller import IpController  # noqa: E402
+from aiohomekit.controller.ip.discovery import IpDiscovery  # noqa: E402
+from measure import straight  # noqa: E402
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf  # noqa: E402
 
 CODE = "271-82-818"
 NAME = "23"
@@ -51,6 +55,16 @@ class House:
 HOUSES = {"doors": House([DIMMER] * 50, 148), "bus": House([RELAY] * 3 + [DIMMER] * 4, 24)}
 
 
+def own_address():
+    """Where a bridge listens that cannot be told to stay on loopback; nothing is sent for this."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way_out:
+        try:
+            way_out.connect(("192.0.2.1", 9))
+            return way_out.getsockname()[0]
+        except OSError:
+            return "127.0.0.1"
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -71,7 +85,7 @@ def our_config(house, ports):
 def write_conson(house, folder, ports):
     network = f'{{ ip: 127.0.0.1, port: {ports["bus"]}, timeout: 1 }}'
     (folder / "cli.yml").write_text(f"conbus: {network}\n")
-    (folder / "logger.yml").write_text("log: { path: log }\n")
+    (folder / "logger.yml").write_text("log: { path: log, default_level: WARNING }\n")
     (folder / "conson.yml").write_text("".join(
         f'- {{ name: m{link}, serial_number: "{serial}", module_type: {kind}, module_type_code: {code}, '
         f'link_number: {link} }}\n' for serial, link, kind, code, *_ in house.modules))
@@ -80,18 +94,22 @@ def write_conson(house, folder, ports):
             f'conson: {network}\nbridge: {{ name: Home, rooms: [{{ name: Room, accessories: [{ids}] }}] }}\n'
             "accessories:\n")
     for (serial, link, _, _, _, dims), output in house.lamps:
-        text += (f'  - {{ name: "Lamp {link} {output}", id: m{link}o{output}, serial_number: "{serial}", '
+        # Rooms list accessories by id in one version and by name in the other.
+        text += (f'  - {{ name: m{link}o{output}, id: m{link}o{output}, serial_number: "{serial}", '
                  f'output_number: {output}, description: "Lamp {link} {output}", '
                  f'service: {"dimminglight" if dims else "light"}, '
-                 f'on_action: E02L{link:02}I0{output}, off_action: E02L{link:02}I1{output} }}\n')
+                 f'on_action: E02L{link:02}I0{output}, off_action: E02L{link:02}I1{output}'
+                 + (f', dimup_action: E02L{link:02}I2{output}, dimdown_action: E02L{link:02}I3{output}' if dims else "")
+                 + ' }\n')
     (folder / "homekit.yml").write_text(text)
 
 
 async def program_tables(house, control):
     """Lets the modules obey the buttons that conson-xp presses."""
-    for serial, link, _, _, outputs, _ in house.modules:
+    for serial, link, _, _, outputs, dims in house.modules:
+        actions = [(0, "ON"), (10, "OFF")] + [(20, "LEVELINC 10"), (30, "LEVELDEC 10")] * dims
         entries = [f"CP20 {link} {first + output} > {output + 1} {action}"
-                   for first, action in ((0, "ON"), (10, "OFF")) for output in range(outputs)]
+                   for first, action in actions for output in range(outputs)]
         await order(control, do="table", serial=serial, entries=entries)
 
 
@@ -100,15 +118,16 @@ class Bridge:
 
     def __init__(self, name, house, ports):
         self.name, self.house = name, house
+        self.host = own_address() if name == "conson-xp 1.52.0" else "127.0.0.1"
         self.ports = {"control": free_port(), "homekit": free_port(), **ports}
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.path = pathlib.Path(self.folder.name)
         self.started = []
 
     def start(self, words, **more):
-        more = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **more}
-        self.log = open(self.path / "said", "ab")
-        self.started.append(subprocess.Popen(words, cwd=self.path, stderr=self.log, **more))
+        with open(self.path / "said", "ab") as said:
+            more = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": said, **more}
+            self.started.append(subprocess.Popen(words, cwd=self.path, **more))
         return self.started[-1]
 
     async def gateway(self, conbusd, instant):
@@ -134,7 +153,7 @@ class Bridge:
                 pass
 
         threading.Thread(target=drain, daemon=True).start()
-        return self.start(words, stdin=slave, stdout=slave,
+        return self.start(words, stdin=slave, stdout=slave, stderr=slave,
                           env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"})
 
     async def run(self, conbusd):
@@ -154,10 +173,14 @@ class Bridge:
             self.program = self.start([wanted("CONBUSD_FOREIGN_XP_HEADLESS"), "homekit", "start"])
 
     async def pair(self, zeroconf):
-        pairing, _ = await pair(zeroconf, self.ports["homekit"], CODE)
+        # A controller wants a browser to be there, although nothing is looked for.
+        AsyncServiceBrowser(zeroconf.zeroconf, KIND, handlers=[lambda **_: None])
+        found = dataclasses.replace(straight(self.ports["homekit"]), address=self.host, addresses=[self.host])
+        discovery = IpDiscovery(IpController(CharacteristicCacheMemory(), zeroconf), found)
+        pairing = await (await discovery.async_start_pairing("home"))(CODE)
         accessories = await pairing.list_accessories_and_characteristics()
         await pairing.close()
-        return {"name": self.name, "pid": self.program.pid, "ports": self.ports,
+        return {"name": self.name, "host": self.host, "pid": self.program.pid, "ports": self.ports,
                 "pairing": dict(pairing.pairing_data), "lamps": lamps(accessories)}
 
     def said(self):
@@ -194,11 +217,11 @@ def lamps(accessories):
     return [lamp for _, lamp in sorted(found, key=lambda one: (one[0], one[1]["aid"]))]
 
 
-async def listening(port):
+async def listening(port, host="127.0.0.1"):
     until = time.monotonic() + LISTENS_WITHIN
     while True:
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            _, writer = await asyncio.open_connection(host, port)
             writer.close()
             return
         except OSError:
@@ -219,7 +242,7 @@ async def bring_up(conbusd, bridges):
     async with AsyncZeroconf(interfaces=["127.0.0.1"]) as zeroconf:
         for bridge in running:
             try:
-                await listening(bridge.ports["homekit"])
+                await listening(bridge.ports["homekit"], bridge.host)
             except AssertionError as error:
                 missing.append({"name": bridge.name, "why": f"{error}; it said: {bridge.said()}"})
         lost = [one["name"] for one in missing]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub(crate) struct Bridge {
     pub(crate) id: u32,
     /// Where the house behind it takes orders.
     pub(crate) control: u16,
-    port: u16,
+    at: SocketAddr,
     pairing: Pairing,
     pub(crate) lamps: Vec<Lamp>,
 }
@@ -40,14 +40,14 @@ impl Bridge {
             name: said["name"].as_str()?.to_owned(),
             id: u32::try_from(said["pid"].as_u64()?).ok()?,
             control: port("control")?,
-            port: port("homekit")?,
+            at: SocketAddr::from((said["host"].as_str()?.parse::<IpAddr>().ok()?, port("homekit")?)),
             pairing: Pairing::read(&said["pairing"])?,
             lamps: said["lamps"].as_array()?.iter().map(lamp).collect::<Option<_>>()?,
         })
     }
 
     pub(crate) fn session(&self) -> Result<Session, String> {
-        Session::open(self.port, &self.pairing)
+        Session::open(self.at, &self.pairing)
     }
 
     /// The question for so many characteristics: first whether each lamp is on, then how bright it is.

@@ -80,8 +80,10 @@ struct Said {
     bus_seconds: f64,
     /// How often people did what the hour is about.
     acts: usize,
-    /// Telegrams of ours between a question and its last answer, where that is counted.
+    /// Reads of the first module between a question and its last answer, where that is counted.
     meanwhile: usize,
+    /// How long answers were waited for, where that is counted.
+    waited: Duration,
 }
 
 /// 24 outputs on a bus with the timing of hardware.
@@ -152,7 +154,7 @@ impl House {
                         self.refresh(Want::Known, self.lamps().len()).await;
                     }
                     said.acts += count;
-                    said.meanwhile += self.sent() - before;
+                    said.waited += begun.elapsed();
                 }
                 Life::Storm => self.stormy_refresh(turn, said).await,
                 Life::Tiles => {
@@ -342,15 +344,18 @@ pub(crate) fn section() -> Section {
     section.say(
         "3 XP24 and 4 XP33LED, 24 outputs, on an emulated bus with the timing of hardware, an hour of virtual time \
          each: these are counts and do not depend on this machine. Bus time is 0.8 ms for each character of either \
-         side. \"Meanwhile\" is what was sent between the question and its last answer: of the tiles, reads of their \
-         module. The hour at rest is the floor: \"caused\" is what an act cost beyond it.",
+         side. The hour at rest is the floor: \"caused\" is what an act cost beyond it. At rest a module that was long \
+         silent is looked at; one that is heard need not be, so that a switch on the wall costs less than nothing. \
+         What is used is kept fresh, for one controller or for three: so a refresh itself costs what the third \
+         controller adds to the first.",
     );
-    let rest = measured.iter().find(|(life, ..)| *life == Life::Rest).map_or(0, |(_, _, said)| said.ours);
+    let of = |wanted| measured.iter().find(|(life, ..)| *life == wanted).map_or(0, |(_, _, said)| said.ours);
+    let rest = of(Life::Rest);
+    let added = of(Life::Controllers(3)) as f64 - of(Life::Controllers(1)) as f64;
     let mut rows = Vec::new();
     for (life, what, said) in &measured {
         let caused = (said.ours as f64 - rest as f64) / said.acts.max(1) as f64;
-        let counted = matches!(life, Life::Controllers(_) | Life::Tiles);
-        let verdict = verdict(&mut section, *life, said);
+        let verdict = verdict(&mut section, *life, (said, added));
         rows.push(vec![
             (*what).to_owned(),
             number(said.ours as f64),
@@ -362,7 +367,6 @@ pub(crate) fn section() -> Section {
             number(said.bus_seconds / HOUR.as_secs_f64() * 100.0),
             number(said.acts as f64),
             if said.acts > 0 { number(caused) } else { String::new() },
-            if counted { number(said.each(said.meanwhile)) } else { String::new() },
             verdict,
         ]);
     }
@@ -376,7 +380,6 @@ pub(crate) fn section() -> Section {
             "bus time %",
             "acts",
             "caused by an act",
-            "meanwhile, an act",
             "bar",
         ],
         &rows,
@@ -384,19 +387,31 @@ pub(crate) fn section() -> Section {
     section
 }
 
-fn verdict(section: &mut Section, life: Life, said: &Said) -> String {
+/// `added` is what two more controllers cost in an hour.
+fn verdict(section: &mut Section, life: Life, (said, added): (&Said, f64)) -> String {
+    let none = Bar::AtMost(0.0);
+    let once = Bar::AtMost(1.0);
     match life {
+        Life::Controllers(1) => {
+            let waited = said.waited.as_secs_f64();
+            let told =
+                section.judge("seconds that refreshes of fresh values waited for the bus", none, waited);
+            format!("waited {} s: {told}", number(waited))
+        }
         Life::Controllers(_) => {
-            let each = said.each(said.meanwhile);
-            section.judge("telegrams of a controller's refresh of fresh values", Bar::AtMost(0.0), each)
+            let each = added / (said.acts as f64 * 2.0 / 3.0);
+            let told = section.judge("telegrams of one more refresh of fresh values", none, each);
+            format!("one more refresh costs {}: {told}", number(each))
         }
         Life::Relays => {
             let each = said.each(said.commands);
-            section.judge("telegrams of a relay's command", Bar::AtMost(1.0), each)
+            let told = section.judge("commands on the bus for a relay's command", once, each);
+            format!("commands each: {}, {told}", number(each))
         }
         Life::Tiles => {
             let each = said.each(said.meanwhile);
-            section.judge("telegrams of four tiles of one module", Bar::AtMost(1.0), each)
+            let told = section.judge("telegrams of four tiles of one module", once, each);
+            format!("reads of the module meanwhile: {}, {told}", number(each))
         }
         _ => String::new(),
     }

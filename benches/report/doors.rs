@@ -124,7 +124,9 @@ pub(crate) fn serve<A: FnMut() + Send>(program: u32, requests: usize, clients: V
     });
     let took = begun.elapsed().as_secs_f64();
     Served {
-        cpu_micros: (cpu_nanoseconds(program) - before) as f64 / 1000.0 / times.len() as f64,
+        cpu_micros: cpu_nanoseconds(program).saturating_sub(before) as f64
+            / 1000.0
+            / times.len().max(1) as f64,
         per_second: times.len() as f64 / took,
         times,
     }

@@ -103,13 +103,13 @@ impl AtRest {
     pub(crate) fn look(program: u32) -> Self {
         let (used, begun) = (cpu_nanoseconds(program), clock());
         std::thread::sleep(REST);
-        let share = (cpu_nanoseconds(program) - used) as f64 / begun.elapsed().as_nanos() as f64;
+        let share = cpu_nanoseconds(program).saturating_sub(used) as f64 / begun.elapsed().as_nanos() as f64;
         Self { program, share, used: cpu_nanoseconds(program), begun: clock() }
     }
 
     /// CPU of one of so many events that came since, in microseconds.
     pub(crate) fn each(&self, events: usize) -> f64 {
-        let used = (cpu_nanoseconds(self.program) - self.used) as f64;
+        let used = cpu_nanoseconds(self.program).saturating_sub(self.used) as f64;
         let idle = self.share * self.begun.elapsed().as_nanos() as f64;
         (used - idle).max(0.0) / 1000.0 / events as f64
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
@@ -113,8 +113,8 @@ pub(crate) struct Session {
 
 impl Session {
     /// A connection without encryption, to something that only looks like a bridge.
-    pub(crate) fn plain(port: u16) -> std::io::Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    pub(crate) fn plain(at: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(at)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let (waiting, plain, events) = (Vec::new(), Vec::new(), VecDeque::new());
@@ -122,8 +122,8 @@ impl Session {
     }
 
     /// A session with a bridge; the reason when the bridge does not want it.
-    pub(crate) fn open(port: u16, pairing: &Pairing) -> Result<Self, String> {
-        let mut session = Self::plain(port).map_err(|error| error.to_string())?;
+    pub(crate) fn open(at: SocketAddr, pairing: &Pairing) -> Result<Self, String> {
+        let mut session = Self::plain(at).map_err(|error| error.to_string())?;
         let secret = [0x44; 32];
         let ours = MontgomeryPoint::mul_base_clamped(secret).to_bytes();
         let m2 = session.exchange(&tlv(&[(kind::STATE, &[1]), (kind::PUBLIC_KEY, &ours)]))?;

@@ -211,7 +211,7 @@ fn measure(sides: &mut [Side<'_>]) -> Option<()> {
         for _ in 0..BURSTS {
             side.many()?;
         }
-        let used = (cpu_nanoseconds(side.program) - before) as f64;
+        let used = cpu_nanoseconds(side.program).saturating_sub(before) as f64;
         side.told.cpu_micros_at_once = used / 1000.0 / (BURSTS * MODULES) as f64;
     }
     Some(())

@@ -25,20 +25,20 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Time on a processor of all threads of a program, in nanoseconds.
+/// Time on a processor of all threads of a program, in nanoseconds; of one that has ended none.
 pub(crate) fn cpu_nanoseconds(program: u32) -> u64 {
-    let threads = fs::read_dir(format!("/proc/{program}/task")).unwrap();
+    let threads = fs::read_dir(format!("/proc/{program}/task")).into_iter().flatten();
     threads
         .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("schedstat")).ok())
         .filter_map(|line| line.split(' ').next()?.parse::<u64>().ok())
         .sum()
 }
 
-/// Resident memory of a program in KiB.
+/// Resident memory of a program in KiB; of one that has ended none.
 pub(crate) fn resident_kib(program: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{program}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    let status = fs::read_to_string(format!("/proc/{program}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
 }
 
 /// How often its threads were given a processor after having waited for something.
