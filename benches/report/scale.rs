@@ -87,7 +87,7 @@ fn shown(client: &mut Client) -> (usize, usize) {
 fn start(size: Size, config: &str) -> (Daemon, Client, f64) {
     let daemon = Daemon::start(config);
     let mut client = daemon.listening();
-    let give_up = clock() + Duration::from_secs(240);
+    let give_up = clock() + Duration::from_secs(180);
     while known(&mut client) < size.outputs() as u64 {
         assert!(clock() < give_up, "{} of {} outputs are known", known(&mut client), size.outputs());
         std::thread::sleep(Duration::from_millis(20));
