@@ -75,6 +75,7 @@ fn main() -> ExitCode {
             0
         }
         ["part", name, file] => {
+            parts::end_with_parent();
             let (_, measure) = PARTS.into_iter().find(|(part, _)| *part == name).expect("a part");
             fs::write(file, serde_json::to_vec(&measure()).unwrap()).unwrap();
             0

@@ -1,6 +1,7 @@
 //! Each part in a program of its own, and the report of those that are measured so far.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -38,7 +39,8 @@ fn run(name: &str, file: &PathBuf, log: &PathBuf) -> Result<Section, String> {
     let mut child = Command::new(std::env::current_exe().map_err(|error| error.to_string())?)
         .args(["part", name])
         .arg(file)
-        .stdin(Stdio::null())
+        // Held open: at its end the part ends too, see `end_with_parent`.
+        .stdin(Stdio::piped())
         .stdout(said)
         .stderr(too)
         // It leads whatever it starts, so that all of it can be ended.
@@ -54,10 +56,7 @@ fn run(name: &str, file: &PathBuf, log: &PathBuf) -> Result<Section, String> {
         }
     };
     // Daemons and houses of a part that panicked have ended with it; those of one that was killed have not.
-    let _ = Command::new("kill")
-        .args(["-KILL", "--", &format!("-{}", child.id())])
-        .stderr(Stdio::null())
-        .status();
+    end_group(child.id());
     let _ = child.wait();
     let last_words = || {
         let text = fs::read_to_string(log).unwrap_or_default();
@@ -76,6 +75,20 @@ fn run(name: &str, file: &PathBuf, log: &PathBuf) -> Result<Section, String> {
             serde_json::from_slice(&text).map_err(|error| error.to_string())
         }
     }
+}
+
+/// Ends a part and whatever it started.
+fn end_group(leader: u32) {
+    let group = format!("-{leader}");
+    let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+}
+
+/// Lets this part end, with whatever it started, when the program is gone that wants to know.
+pub(crate) fn end_with_parent() {
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        end_group(std::process::id());
+    });
 }
 
 /// Everything that was measured so far.
