@@ -163,3 +163,24 @@ fn a_module_or_gateway_that_is_lost_is_offline_and_the_others_are_not() {
     house.order(r#"{"do":"gateway","up":true}"#);
     ear.hears(gateway, "online");
 }
+
+#[test]
+fn a_panel_that_does_not_answer_is_offline_until_one_of_its_keys_is_pressed() {
+    let Some(broker) = Broker::start() else { return };
+    let mut house = House::start(&broker);
+    let mut ear = broker.ear();
+    let (panel, gateway) = ("conbus/home/0012345001/availability", "conbus/home/gateway/availability");
+    ear.hears(panel, "online");
+    ear.hears(gateway, "online");
+    house.settle();
+    house.order(r#"{"do":"fault","kind":"silence","serial":"0012345001"}"#);
+    // A new connection asks every module who it is.
+    house.order(r#"{"do":"gateway","up":false}"#);
+    ear.hears(gateway, "offline");
+    house.order(r#"{"do":"gateway","up":true}"#);
+    ear.hears(panel, "offline");
+    assert_eq!(ear.known["conbus/home/0012345002/availability"], "online");
+    house.order(r#"{"do":"clear_faults"}"#);
+    house.order(r#"{"do":"press","stem":"E33L01I00"}"#);
+    ear.hears(panel, "online");
+}
