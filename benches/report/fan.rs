@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::figures::{Section, number, pair, quantile};
-use crate::houses::{OUTPUTS, Size};
+use crate::houses::Size;
 use crate::programs::{Daemon, Other, clock, cpu_nanoseconds, free_port};
 use crate::tap::Tap;
 
@@ -132,7 +132,7 @@ impl Rig {
         let daemon = Daemon::start(&format!("{}{more}", size.config(&[tap.port])));
         let mut client = daemon.listening();
         while client.json("/api/status")["cache"]["entries"].as_u64()
-            < Some((MODULES * usize::from(OUTPUTS)) as u64)
+            < Some(size.outputs() as u64)
         {
             std::thread::sleep(Duration::from_millis(20));
         }

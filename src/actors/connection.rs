@@ -314,6 +314,8 @@ impl Connection {
 
     fn write(&mut self, telegram: Telegram, ctx: &mut Context<Self>) {
         let at = now();
+        // What answers this comes behind it: no answer is dated before its question.
+        self.backlog.turn(at);
         trace!(target: "conbus::tx", "gateway={} {telegram}", self.plan.name);
         let stalled = self.writer.as_ref().is_none_or(|writer| writer.try_send(telegram.to_bytes()).is_err());
         if stalled {

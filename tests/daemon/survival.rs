@@ -213,9 +213,9 @@ fn pair_a_phone(folder: &Path) {
     let mut state: Value = serde_json::from_str(body).unwrap();
     state["bridges"][0]["controllers"] = json!([{"id": "70686f6e65", "key": "11".repeat(32), "admin": true}]);
     let body = serde_json::to_string_pretty(&state).unwrap();
-    let sum: String = Sha512::digest(&body)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let sum = u128::from_be_bytes(Sha512::digest(&body)[..16].try_into().unwrap());
     let format = heading.split_once(' ').unwrap().0;
-    fs::write(place, format!("{format} {sum}\n{body}\n")).unwrap();
+    fs::write(place, format!("{format} {sum:032x}\n{body}\n")).unwrap();
 }
 
 /// Two modules of lamps and in round `round` a lamp more, which no other round has.

@@ -24,7 +24,7 @@ pub(super) fn level_of_repeat(repeat: u32, first: log::Level) -> log::Level {
 }
 
 /// What a gateway that hangs up at once is suspected of.
-const TAKEN: &str = "the gateway takes the connection and hangs up, another client may have it";
+const TAKEN: &str = "bus busy: the gateway takes the connection and hangs up, another client may have it";
 
 impl Connection {
     /// Drops the writer: its future flushes, closes the socket and ends the session.
@@ -43,11 +43,13 @@ impl Connection {
         let up_for = self.up_since.take().map(|since| at.since(since));
         let by_gateway = matches!(why, Lost::Closed | Lost::Broken);
         let taken = by_gateway && up_for.is_some_and(|up_for| is_taken(up_for, self.heard_at));
-        let reason = if taken { format!("bus busy: {TAKEN} ({reason})") } else { reason };
+        let is_news = taken && self.trouble.as_deref().is_none_or(|trouble| !trouble.starts_with(TAKEN));
+        let reason = if taken { format!("{TAKEN} ({reason})") } else { reason };
         match up_for {
             Some(up_for) => {
                 self.tally.lost(why);
-                let level = level_of_repeat(self.short_links, log::Level::Warn);
+                let repeat = if is_news { 0 } else { self.short_links };
+                let level = level_of_repeat(repeat, log::Level::Warn);
                 self.backoff.link_was_up(up_for);
                 self.short_links = if self.backoff.attempt() == 0 { 0 } else { self.short_links + 1 };
                 if self.draining {

@@ -156,13 +156,17 @@ fn a_daemon_without_files_left_lives_says_so_seldom_and_is_well_when_there_are_s
         })
         .collect();
     let files = || std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
-    eventually("every number is taken", || files() == 40);
+    // Those that the test itself was started with may lie above the limit.
+    eventually("every number is taken", || files() >= 40);
+    let all = files();
     // Its own number is taken by the crowd as soon as the link is lost, and again.
-    for _ in 0..2 {
+    for connections in 2..=3 {
         pair.order(r#"{"do":"disconnect","how":"rst"}"#);
-        pair.daemon.says("link lost gateway=home");
-        pair.daemon.says("connected gateway=home");
-        assert!(files() >= 39, "the crowd is still there");
+        eventually("the link is back", || {
+            let counters = pair.order(r#"{"do":"counters"}"#)["counters"].clone();
+            counters["connections"] == connections && counters["connections_open"] == 1
+        });
+        assert!(files() >= all - 1, "the crowd is still there");
     }
     assert!(crowd.iter().any(|stream| !is_closed(stream)));
     drop(crowd);

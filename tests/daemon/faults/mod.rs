@@ -20,12 +20,12 @@
 //! | 23 | guessing at the setup code | `doors/homekit/tests/sockets.rs` |
 //! | 24 | replayed or tampered record | `doors/homekit/tests/sockets.rs`; fuzz target `record` |
 //! | 25, 26 | broker gone or still; retained commands | `tests/mqtt/lost.rs`, `tests/mqtt/spoken.rs` |
-//! | 27, 28, 29 | full disk, `kill -9`, torn state | `survival`, `doors/homekit/tests/killed.rs`, `tests/homekit.rs`, `tests/house/restarts.rs` |
+//! | 27, 28, 29 | full disk, `kill -9`, torn state | `survival`, `doors/homekit/tests/killed.rs`, `tests/house/restarts.rs` |
 //! | 30 | reload of a bad file | `reload` |
 //! | 31 | 1000 accessories | `large` |
 //! | 32 | slowloris, oversized, too many sockets | `clients`; with shorter times `tests/http/hostile.rs` |
 //! | 33 | strangers at the door | `tests/http/hostile.rs`, `doors/homekit/tests/wire.rs` |
-//! | 36 | no file numbers left | `clients`; a gateway that moved: its name is looked up at each dial (`src/transport.rs`), which no test shows |
+//! | 36 | no file numbers left | `clients`; that a name is looked up at each dial (`src/transport.rs`), no test shows |
 //! | 34, 35 | panic, TERM | `supervision`, `command_line` |
 //!
 //! Rows without a wire (12 to 14, 17, 19 to 21, 37) are of `tests/simulation.rs`, `tests/house` and `tests/model.rs`.

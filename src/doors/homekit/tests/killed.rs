@@ -65,7 +65,6 @@ fn load(store: &Path) -> State {
 }
 
 /// The child: lives one round after another and tells the number of each that is safe, until it is killed.
-#[expect(clippy::print_stdout, reason = "its parent reads it")]
 fn live_for_ever(store: &Path) {
     let mut state = load(store);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
