@@ -68,11 +68,10 @@ pub struct Audience {
 }
 
 impl Audience {
-    /// These and the history, which hears all of it but the links.
+    /// These and the history: of keys it hears by their telegrams, which tell who sent them.
     fn with(&self, history: &Addr<History>) -> Self {
         let mut all = self.clone();
         all.accessories.push(history.clone().recipient());
-        all.buttons.push(history.clone().recipient());
         all.telegrams.push(history.clone().recipient());
         all
     }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::conbus::{Edge, EventSource, Point, SerialNumber, Telegram};
 use crate::policy::figures::Sheet;
-use crate::policy::history::{Entry, WishTold};
+use crate::policy::history::{Entry, Passed, WishTold};
 use crate::policy::interpret::ModuleNews;
 use crate::policy::outbox::{Delivered, Ending};
 use crate::policy::settle::{Aspect, Basis, PointValue};
@@ -340,6 +340,14 @@ pub struct Reconfigure<P>(pub P);
 pub struct Wished {
     /// Who and what.
     pub wish: WishTold,
+}
+
+/// From the shared port to the history: a telegram of a client that may change something goes to the connection.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct PassedOn {
+    /// Who and what.
+    pub passed: Passed,
 }
 
 /// From a door to the history: what happened?

@@ -1,12 +1,12 @@
 //! The history: puts together who did what to which accessory, and what came of it.
 //!
-//! Hears: [`Wished`] (doors), [`AccessoryChanged`] (accessories), [`ButtonPressed`] and [`TelegramSeen`] (listeners),
-//! [`Reconfigure`] (the app). Asks nobody and decides nothing; what it misses is missing.
+//! Hears: [`Wished`] (doors), [`PassedOn`] (the shared port), [`AccessoryChanged`] (accessories), [`TelegramSeen`]
+//! (listeners), [`Reconfigure`] (the app). Asks nobody and decides nothing; what it misses is missing.
 
 use actix::{Actor, ActorContext, Addr, Context, Handler};
 
 use super::events::{
-    AccessoryChanged, ButtonPressed, Direction, Drain, Observe, Recall, Reconfigure, TelegramSeen, Wished,
+    AccessoryChanged, Direction, Drain, Observe, PassedOn, Recall, Reconfigure, TelegramSeen, Wished,
 };
 use super::now;
 use crate::policy::BusError;
@@ -64,11 +64,11 @@ impl Handler<AccessoryChanged> for History {
     }
 }
 
-impl Handler<ButtonPressed> for History {
+impl Handler<PassedOn> for History {
     type Result = ();
 
-    fn handle(&mut self, pressed: ButtonPressed, _: &mut Context<Self>) {
-        self.ring.pressed(pressed.gateway, pressed.input, pressed.edge, pressed.at);
+    fn handle(&mut self, passed: PassedOn, _: &mut Context<Self>) {
+        self.ring.passed_on(passed.passed, now());
     }
 }
 

@@ -18,6 +18,18 @@ pub(super) struct Lamp {
     pub(super) body: Body,
 }
 
+impl Lamp {
+    /// The events that are sent for it, each with its place and its gateway.
+    pub(super) fn events(&self) -> Vec<(u32, GatewayId, EventSource)> {
+        let (gateway, events) = match &self.body {
+            Body::Output { switch, gateway } => (*gateway, [switch.on_event, switch.off_event]),
+            Body::Event { input, gateway, .. } => (*gateway, [Some(*input), None]),
+            Body::Group(_) | Body::Scene(_) => return Vec::new(),
+        };
+        events.into_iter().flatten().map(|event| (self.face.place.0, gateway, event)).collect()
+    }
+}
+
 /// What is behind an accessory.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Body {

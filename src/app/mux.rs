@@ -26,8 +26,8 @@ pub fn plan(config: &Config, section: &config::Mux) -> MuxPlan {
     }
 }
 
-/// What clients may do; may be changed while they are there.
-pub fn rules(section: &config::Mux) -> Rules {
+/// What clients may do.
+fn rules(section: &config::Mux) -> Rules {
     Rules {
         access: match section.access {
             config::Access::Full => Access::Full,
@@ -70,6 +70,7 @@ impl MuxBefore {
 
     /// Lets clients in.
     pub(super) fn serve(self, app: &App) -> Door {
-        self.desk.serve(app.connections[self.gateway].clone(), Some(self.listener))
+        let connection = app.connections[self.gateway].clone();
+        self.desk.serve(connection, &app.history, Some(self.listener))
     }
 }

@@ -92,6 +92,7 @@ impl Plans {
                 .iter()
                 .filter_map(|lamp| Some((lamp.face.place.0, lamp.face.point?)))
                 .collect(),
+            events: lamps.iter().flat_map(Lamp::events).collect(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! pressed a key is told by the bus, which lamp it drives is not, so of a wall only what was pressed shortly before
 //! is known.
 
+mod causes;
 #[cfg(test)]
 mod tests;
 
@@ -13,19 +14,18 @@ use std::time::Duration;
 use super::interpret::Installed;
 use super::switch::{AccessoryState, Cause, Target};
 use super::{Freshness, GatewayId, Moment, Origin};
-use crate::conbus::{Edge, EventSource, OutputIndex, Percent, Point, SerialNumber, Telegram};
+use crate::conbus::{
+    Edge, Event, EventBus, EventMeaning, EventSource, OutputIndex, Percent, Point, SerialNumber, Telegram,
+};
+
+pub use self::causes::Passed;
+use self::causes::{Causes, Pressed};
 
 /// The longest name of whoever asked; it may be chosen by a client.
 const NAME_CHARACTERS_MAX: usize = 64;
 
 /// Telegrams of one entry, each way. A command needs one, with a repetition and its reads some more.
 const TELEGRAMS_MAX: usize = 6;
-
-/// Keys that are remembered as pressed lately: a hand presses two, children ten.
-const PRESSES_MAX: usize = 16;
-
-/// First output report: inputs 80 to 87 of an actor module tell its outputs (protocol reference 5.1).
-const FIRST_REPORT: u8 = 80;
 
 /// What a history is built from.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ pub struct Furniture {
     pub modules: Vec<(GatewayId, Installed)>,
     /// The accessories by the place of their changes, and their outputs.
     pub accessories: Vec<(u32, Point)>,
+    /// Events that are sent for an accessory or a scene, by its place.
+    pub events: Vec<(u32, GatewayId, EventSource)>,
 }
 
 impl HistoryPlan {
@@ -70,11 +72,11 @@ impl HistoryPlan {
 /// Whose doing it was, as far as that is known.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Doer {
-    /// A client of a door, by the name that the door gives it.
+    /// A client of a door, by the name that the door gives it; also one of the shared port.
     Client(String),
     /// A wall switch: the keys that were pressed shortly before, the last one first.
     Wall(Vec<Press>),
-    /// Another program on the bus, or behind the shared port: its command was heard.
+    /// Another program on the bus: its command was heard. Or one behind the shared port that nobody told of.
     Program,
     /// Nobody that was heard: the module told it by itself.
     Module,
@@ -152,9 +154,7 @@ pub struct History {
     told: u64,
     /// Of each accessory, by place, its output and what it showed last.
     places: BTreeMap<u32, Known>,
-    presses: VecDeque<(Moment, GatewayId, EventSource)>,
-    /// Commands that no client of a door asked for, by output.
-    foreign: BTreeMap<Point, Moment>,
+    causes: Causes,
     /// The last report of each output.
     reports: BTreeMap<Point, (Moment, String)>,
 }
@@ -175,8 +175,7 @@ impl History {
             entries: VecDeque::new(),
             told: 0,
             places: BTreeMap::new(),
-            presses: VecDeque::new(),
-            foreign: BTreeMap::new(),
+            causes: Causes::default(),
             reports: BTreeMap::new(),
         };
         history.furnish(house);
@@ -277,16 +276,9 @@ impl History {
         let recent = |at: Moment| now.since(at) <= self.plan.effect_within;
         let report = self.reports.get(&point).filter(|(at, _)| recent(*at));
         let heard: Vec<String> = report.map(|(_, report)| report.clone()).into_iter().collect();
-        let presses = self.pressed_before(point, now);
-        let doer = if self.foreign.get(&point).is_some_and(|at| recent(*at)) {
-            Doer::Program
-        } else if !presses.is_empty() {
-            Doer::Wall(presses)
-        } else if heard.is_empty() {
-            Doer::Found
-        } else {
-            Doer::Module
-        };
+        let commander = self.causes.commander(point, (now, self.plan.effect_within)).cloned();
+        let unseen = if heard.is_empty() { Doer::Found } else { Doer::Module };
+        let doer = commander.or_else(|| self.presser(point, now)).unwrap_or(unseen);
         let ended = Some((now, End::Confirmed));
         let (on, brightness) = (state.on, state.brightness);
         self.begin(Entry {
@@ -299,14 +291,9 @@ impl History {
         });
     }
 
-    /// Somebody pressed or released a key.
-    pub fn pressed(&mut self, gateway: GatewayId, input: EventSource, edge: Edge, now: Moment) {
-        if edge == Edge::Make {
-            if self.presses.len() == PRESSES_MAX {
-                self.presses.pop_front();
-            }
-            self.presses.push_back((now, gateway, input));
-        }
+    /// The shared port passes a telegram of a client on, which will be written soon.
+    pub fn passed_on(&mut self, passed: Passed, now: Moment) {
+        self.causes.claimed(passed, now);
     }
 
     /// A telegram was written, or heard.
@@ -315,13 +302,16 @@ impl History {
             Telegram::System(system) => {
                 let Some(command) = system.commands() else { return };
                 let point = Point { serial: system.serial, output: command.output() };
-                let open = self.open_at(|entry| entry.point == Some(point)).filter(|_| is_ours);
+                let claim = (now, self.plan.open_within);
+                let claimant = is_ours.then(|| self.causes.claimant(gateway, telegram, claim)).flatten();
+                let is_claimed = claimant.is_some();
+                let open =
+                    self.open_at(|entry| entry.point == Some(point)).filter(|_| is_ours && !is_claimed);
                 if let Some(open) = open {
                     keep(&mut open.sent, telegram);
                 } else {
-                    let within = self.plan.effect_within;
-                    self.foreign.retain(|_, at| now.since(*at) <= within);
-                    self.foreign.insert(point, now);
+                    let doer = claimant.unwrap_or(Doer::Program);
+                    self.causes.commanded(point, doer, (now, self.plan.effect_within));
                 }
             }
             Telegram::Reply(reply) => {
@@ -333,19 +323,48 @@ impl History {
                     keep(&mut open.heard, telegram);
                 }
             }
-            Telegram::Event(_) if is_ours => {
-                if let Some(open) = self.open_at(|_| true) {
-                    keep(&mut open.sent, telegram);
+            Telegram::Event(event) if is_ours => self.injected(gateway, *event, now),
+            Telegram::Event(event) => match event.meaning() {
+                EventMeaning::OutputReport(output) if event.bus == EventBus::Xp => {
+                    self.reported(gateway, (event.source, output), telegram, now);
                 }
-            }
-            Telegram::Event(event) => self.reported(gateway, event.source, telegram, now),
+                _ if event.edge == Edge::Make => {
+                    self.causes.pressed(Pressed { at: now, gateway, input: event.source, doer: None });
+                }
+                _ => {}
+            },
         }
     }
 
-    fn reported(&mut self, gateway: GatewayId, source: EventSource, telegram: &Telegram, now: Moment) {
-        let Some(output) = source.input.checked_sub(FIRST_REPORT).and_then(OutputIndex::new) else {
-            return;
+    /// We sent an event: for a client of the shared port, for a scene, or for an accessory that is switched by it.
+    fn injected(&mut self, gateway: GatewayId, event: Event, now: Moment) {
+        let telegram = Telegram::Event(event);
+        let open_within = self.plan.open_within;
+        let claimant = self.causes.claimant(gateway, &telegram, (now, open_within));
+        let events = &self.plan.house.events;
+        let is_for = |entry: &&mut Entry| {
+            now.since(entry.at) <= open_within
+                && entry.client.is_some()
+                && events.contains(&(entry.place, gateway, event.source))
         };
+        let caller = || {
+            let entry = self.entries.iter_mut().rev().find(is_for)?;
+            keep(&mut entry.sent, &telegram);
+            Some(entry.doer.clone())
+        };
+        let doer = claimant.or_else(caller).unwrap_or(Doer::Program);
+        if event.edge == Edge::Make {
+            self.causes.pressed(Pressed { at: now, gateway, input: event.source, doer: Some(doer) });
+        }
+    }
+
+    fn reported(
+        &mut self,
+        gateway: GatewayId,
+        (source, output): (EventSource, OutputIndex),
+        telegram: &Telegram,
+        now: Moment,
+    ) {
         let Some(serial) = self.module_of(gateway, source) else { return };
         let point = Point { serial, output };
         self.reports.insert(point, (now, telegram.to_string()));
@@ -410,21 +429,28 @@ impl History {
         fitting.next().is_none().then_some(found)
     }
 
-    /// The keys behind the gateway of this output that were pressed shortly before, the last one first.
-    fn pressed_before(&self, point: Point, now: Moment) -> Vec<Press> {
+    /// Who pressed something shortly before, behind the gateway of this output: whoever we sent the last press for, or
+    /// a hand at the wall, with its keys, the last one first.
+    fn presser(&self, point: Point, now: Moment) -> Option<Doer> {
         let of_point = |(_, module): &&(GatewayId, Installed)| point.serial == module.serial;
         let gateway = self.plan.house.modules.iter().find(of_point).map(|(gateway, _)| *gateway);
-        let mut presses: Vec<Press> = Vec::new();
-        for (at, from, input) in self.presses.iter().rev() {
-            if now.since(*at) > self.plan.effect_within {
-                break;
+        let mut keys: Vec<Press> = Vec::new();
+        for press in self.causes.presses_within(self.plan.effect_within, now) {
+            if gateway.is_some_and(|gateway| gateway != press.gateway) {
+                continue;
             }
-            let press = Press { module: self.module_of(*from, *input), input: *input };
-            if gateway.is_none_or(|gateway| gateway == *from) && !presses.contains(&press) {
-                presses.push(press);
+            if let Some(doer) = &press.doer {
+                if keys.is_empty() {
+                    return Some(doer.clone());
+                }
+                continue;
+            }
+            let key = Press { module: self.module_of(press.gateway, press.input), input: press.input };
+            if !keys.contains(&key) {
+                keys.push(key);
             }
         }
-        presses
+        (!keys.is_empty()).then_some(Doer::Wall(keys))
     }
 }
 

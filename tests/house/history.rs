@@ -1,10 +1,12 @@
 //! Who switched this light on, in a house with wall switches, lost reports and slow buses.
 
 use conbusd::actors::ask;
-use conbusd::actors::events::{AccessoryId, Recall};
-use conbusd::conbus::{ActionTable, EventSource};
+use conbusd::actors::events::{AccessoryId, Recall, SetTarget};
+use conbusd::conbus::{ActionTable, EventSource, Telegram};
 use conbusd::emulator::{Dose, Fault, FaultKind};
 use conbusd::policy::history::{Doer, End, Entry, Press};
+use conbusd::policy::switch::{Target, Until};
+use tokio::io::AsyncWriteExt;
 
 use crate::support::{House, house_of_24, house_with, in_virtual_time, ms, pass, point, seconds, serial};
 
@@ -70,6 +72,63 @@ fn a_wall_switch_is_told_with_the_key_that_was_pressed() {
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(told[0].doer, Doer::Wall(vec![Press { module: Some(serial(7)), input: key }]));
         assert_eq!((told[0].on, told[0].heard.len()), (Some(true), 1), "the module's report");
+        house.finish().await;
+    });
+}
+
+#[test]
+fn what_a_scenes_event_switches_is_told_as_the_doing_of_whoever_called_it() {
+    in_virtual_time(async {
+        let scene = "[[scene]]\nid = \"off\"\nname = \"All off\"\nevent = \"E02L00I00\"\n";
+        let house = house_of_24().appended(scene).warm().await;
+        house.emulator().turn(point(1, 0), true);
+        pass(seconds(5)).await;
+        // A wish for another lamp is open, because its module is silent: the event is not sent for that.
+        house.emulator().fault(Fault::on(serial(3), FaultKind::Silence, Dose::ALWAYS));
+        let open =
+            tokio::task::spawn_local(house.set(8, Target { on: Some(true), level: None }, Until::Confirmed));
+        pass(ms(100)).await;
+        let cards = house.app.roll().borrow().clone();
+        let card = cards.named("off").unwrap();
+        let target = Target { on: Some(true), level: None };
+        let called = SetTarget { target, until: Until::Confirmed, client: 7 };
+        cards.wish(card, "http 192.168.1.5".into(), called, seconds(6)).await.unwrap();
+        pass(seconds(2)).await;
+        let lamp = told(&house, 0).await;
+        assert_eq!(lamp[0].doer, Doer::Client("http 192.168.1.5".into()), "{lamp:?}");
+        assert_eq!(lamp[0].on, Some(false));
+        let scene = told(&house, card.face.place.0).await;
+        assert_eq!(scene[0].sent, ["<E02L00I00MAP>", "<E02L00I00BAA>"], "{scene:?}");
+        let waiting = told(&house, 8).await;
+        assert!(waiting[0].sent.iter().all(|sent| !sent.starts_with("<E")), "{waiting:?}");
+        open.abort();
+        house.finish().await;
+    });
+}
+
+#[test]
+fn what_a_program_behind_the_shared_port_presses_is_told_with_its_address_and_not_as_a_wall_switch() {
+    in_virtual_time(async {
+        let house = house_of_24().section("[mux]\nallow = [\"192.168.1.0/24\"]").warm().await;
+        house.emulator().turn(point(1, 0), true);
+        pass(seconds(5)).await;
+        let (mut ours, theirs) = tokio::io::duplex(4096);
+        house.shared.as_ref().unwrap().desk().welcome(theirs, "192.168.1.9:5000".parse().unwrap());
+        let mut say = async |payload: &str| {
+            let telegram = Telegram::parse_payload(payload.as_bytes()).unwrap();
+            ours.write_all(&telegram.to_bytes()).await.unwrap();
+        };
+        // The factory's table: all off.
+        say("E02L00I00M").await;
+        say("E02L00I00B").await;
+        pass(seconds(2)).await;
+        let client = Doer::Client("shared port 192.168.1.9".into());
+        let off = told(&house, 0).await;
+        assert_eq!((&off[0].doer, off[0].on), (&client, Some(false)), "{off:?}");
+        say("S0012345001F27D01AB").await;
+        pass(seconds(2)).await;
+        let on = told(&house, 1).await;
+        assert_eq!((&on[0].doer, on[0].on), (&client, Some(true)), "{on:?}");
         house.finish().await;
     });
 }

@@ -264,7 +264,7 @@ impl Builder {
         let config =
             self.told.map_or(config, |text| config::parse("told.toml", &text, Path::new("/")).unwrap());
         let app = assemble_from(&config, dials, &audience, beginning);
-        let shared = desk.map(|desk| desk.serve(app.connections[0].clone(), None));
+        let shared = desk.map(|desk| desk.serve(app.connections[0].clone(), &app.history, None));
         House { emulators, app, told, dials: dials_made, shared }
     }
 

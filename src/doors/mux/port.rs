@@ -4,7 +4,7 @@
 //! its order, a client that says much delays itself alone, and whatever the outbox has more urgent overtakes.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ const NOISE_MAX: u64 = 4096;
 /// How long the news of having written a telegram may take.
 const ECHO_LIFE: Duration = Duration::from_secs(1);
 
-/// What the clients may do. May change while they are there.
+/// What the clients may do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rules {
     /// What they may say.
@@ -171,17 +171,6 @@ impl Port {
             numbers: 0,
             totals: Totals::default(),
         }
-    }
-
-    /// Takes other rules; answers who may not stay.
-    pub(super) fn adopt(&mut self, rules: Rules) -> Vec<ClientId> {
-        self.rules = rules;
-        let strangers = self.clients.iter().filter(|(_, client)| !self.rules.allow(client.address));
-        let mut gone: Vec<ClientId> = strangers.map(|(id, _)| *id).collect();
-        // The last to come are the first to go.
-        let stay = self.clients.keys().filter(|id| !gone.contains(id)).skip(self.rules.max_clients);
-        gone.extend(stay.copied().collect::<Vec<_>>());
-        gone
     }
 
     /// Lets a client in.
@@ -387,6 +376,14 @@ impl Port {
                 client.asked = Some(ticket);
             }
         }
+    }
+
+    /// For whom an exchange is that may change something; nobody for a read, or for what the port asks itself.
+    pub(super) fn doer(&self, ticket: Ticket) -> Option<IpAddr> {
+        let open = self.open.get(&ticket)?;
+        let is_read = matches!(open.kind, Kind::Read | Kind::Discovery);
+        let asker = open.askers.first().filter(|_| !is_read)?;
+        self.clients.get(asker).map(|client| client.address.ip())
     }
 
     /// When to call [`Port::due`] next.

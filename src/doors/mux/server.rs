@@ -20,13 +20,15 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::hub::Hub;
-use super::port::{ClientId, Denied, Effect, Fate, Port, Rules};
+use super::port::{ClientId, Denied, Effect, Fate, Port, Rules, Ticket};
 use super::{Access, MuxPlan};
 use crate::actors::connection::Connection;
-use crate::actors::events::Exchange;
-use crate::actors::{ask, now};
+use crate::actors::events::{Exchange, PassedOn};
+use crate::actors::history::HistoryAddr;
+use crate::actors::{Outlet, ask, now, tell};
 use crate::conbus::{NoiseCause, Piece, Splitter, Telegram};
 use crate::policy::figures::Sheet;
+use crate::policy::history::Passed;
 use crate::policy::{BusError, GatewayId, Moment, Urgency};
 
 /// Frames that may wait for a client to take them: half a minute of a busy bus, 32 KiB at most.
@@ -68,10 +70,12 @@ pub struct Desk {
     gateway_name: String,
     listen: Cell<SocketAddr>,
     port: RefCell<Port>,
-    rules: RefCell<Rules>,
+    rules: Rules,
     ways: RefCell<BTreeMap<ClientId, Way>>,
     /// Absent before the door serves.
     connection: RefCell<Option<Addr<Connection>>>,
+    /// Whom to tell what is passed on; absent before the door serves.
+    history: RefCell<Option<Outlet<PassedOn>>>,
     /// The next deadline may be another one.
     changed: Notify,
     closing: Cell<bool>,
@@ -98,9 +102,10 @@ impl Desk {
             gateway_name: plan.gateway_name,
             listen: Cell::new(plan.listen),
             port: RefCell::new(Port::new(plan.rules.clone())),
-            rules: RefCell::new(plan.rules),
+            rules: plan.rules,
             ways: RefCell::default(),
             connection: RefCell::default(),
+            history: RefCell::default(),
             changed: Notify::new(),
             closing: Cell::new(false),
             denied: Cell::default(),
@@ -113,8 +118,14 @@ impl Desk {
     }
 
     /// Opens the door on this thread; clients are let in where a socket listens already.
-    pub fn serve(self: Rc<Self>, connection: Addr<Connection>, listener: Option<TcpListener>) -> Door {
+    pub fn serve(
+        self: Rc<Self>,
+        connection: Addr<Connection>,
+        history: &HistoryAddr,
+        listener: Option<TcpListener>,
+    ) -> Door {
         *self.connection.borrow_mut() = Some(connection);
+        *self.history.borrow_mut() = Some(Outlet::new(history.clone().recipient()));
         let mut tasks = vec![tokio::task::spawn_local(keep_time(self.clone()))];
         if let Some(listener) = listener {
             if let Ok(address) = listener.local_addr() {
@@ -145,7 +156,7 @@ impl Desk {
         let (frames, queue) = mpsc::channel(FRAMES_WAITING);
         let (stay, ended) = oneshot::channel();
         self.ways.borrow_mut().insert(id, Way { frames, _stay: stay });
-        debug!(target: "mux", "client came address={peer}");
+        info!(target: "mux", "client came address={peer}");
         let (reader, writer) = tokio::io::split(stream);
         let desk = self.clone();
         Some(tokio::task::spawn_local(async move {
@@ -157,15 +168,6 @@ impl Desk {
             };
             desk.part(id, peer, why);
         }))
-    }
-
-    /// Takes other rules; those who may not stay are cut off.
-    pub fn adopt(self: &Rc<Self>, rules: Rules) {
-        *self.rules.borrow_mut() = rules.clone();
-        for id in self.port.borrow_mut().adopt(rules) {
-            self.ways.borrow_mut().remove(&id);
-        }
-        self.changed.notify_one();
     }
 
     /// One turn of the port: something happens to it, and what it wants done is done.
@@ -185,6 +187,7 @@ impl Desk {
                 Effect::Tell { client, frame } => self.tell(client, frame),
                 Effect::Ask { ticket, telegram, deadline } => {
                     let desk = self.clone();
+                    self.audit(ticket, &telegram);
                     let asked = self.exchange(telegram, deadline);
                     tokio::task::spawn_local(async move {
                         let outcome = asked.await;
@@ -196,10 +199,21 @@ impl Desk {
         self.changed.notify_one();
     }
 
+    /// What may change something is told to the history ahead of its writing, with the client's address.
+    fn audit(&self, ticket: Ticket, telegram: &Telegram) {
+        let Some(doer) = self.port.borrow().doer(ticket) else { return };
+        let passed =
+            Passed { gateway: self.gateway, telegram: telegram.clone(), name: format!("shared port {doer}") };
+        if let Some(history) = self.history.borrow_mut().as_mut() {
+            // What finds no room is told as another program's.
+            let _ = tell(history, PassedOn { passed });
+        }
+    }
+
     /// The port and its clients as an object.
     pub fn picture(&self) -> Value {
         let mut picture = self.port.borrow().picture(now());
-        let rules = self.rules.borrow();
+        let rules = &self.rules;
         picture["listen"] = self.listen.get().to_string().into();
         picture["gateway"] = self.gateway_name.as_str().into();
         picture["access"] = word(rules.access).into();
@@ -291,7 +305,7 @@ impl Desk {
     fn part(self: &Rc<Self>, id: ClientId, peer: SocketAddr, why: &str) {
         self.ways.borrow_mut().remove(&id);
         if let Some(said) = self.turn(|port, _, _| port.leave(id)) {
-            debug!(target: "mux", "client gone address={peer} why=\"{why}\" sent={} heard={} refused={} dropped={}",
+            info!(target: "mux", "client gone address={peer} why=\"{why}\" sent={} heard={} refused={} dropped={}",
                 said.sent, said.heard, said.refused, said.dropped);
         }
     }
@@ -319,7 +333,7 @@ impl Door {
         self.desk.closing.set(true);
     }
 
-    /// Who decides, for those who change the rules.
+    /// Who decides.
     pub fn desk(&self) -> &Rc<Desk> {
         &self.desk
     }

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::causes::PRESSES_MAX;
 use super::*;
 use crate::conbus::{Command, ModuleType, OutputIndex, System};
 
 const RELAY: &str = "0012345001";
 const PANEL: &str = "0012345007";
+/// The place of a scene that is the event E02L00I00.
+const SCENE: u32 = 9;
 
 fn ms(millis: u64) -> Moment {
     Moment::after_start(Duration::from_millis(millis))
@@ -36,6 +39,7 @@ fn plan() -> HistoryPlan {
     HistoryPlan::new(Furniture {
         modules,
         accessories: (0..3).map(|place| (u32::from(place), point(place))).collect(),
+        events: vec![(SCENE, GatewayId(0), EventSource::parse_stem("E02L00I00").unwrap())],
     })
 }
 
@@ -69,6 +73,18 @@ fn sends(history: &mut History, output: u8, on: bool, at: u64) {
     history.telegram(GatewayId(0), true, &System::command(serial(RELAY), command).into(), ms(at));
 }
 
+fn press(history: &mut History, gateway: u16, input: EventSource, at: u64) {
+    let event = Event { bus: EventBus::Xp, source: input, edge: Edge::Make };
+    history.telegram(GatewayId(gateway), false, &event.into(), ms(at));
+}
+
+fn injects(history: &mut History, stem: &str, at: u64) {
+    for edge in ["M", "B"] {
+        let telegram = Telegram::parse_payload(format!("{stem}{edge}").as_bytes()).unwrap();
+        history.telegram(GatewayId(0), true, &telegram, ms(at));
+    }
+}
+
 #[test]
 fn a_wish_is_told_with_what_was_sent_what_was_heard_and_when_it_was_so() {
     let mut history = house();
@@ -92,10 +108,10 @@ fn a_wall_switch_is_named_with_its_module() {
     let mut history = house();
     shows(&mut history, 1, false, 0);
     let key = EventSource { module_type: kind("XP20"), link: 7, input: 3 };
-    history.pressed(GatewayId(0), key, Edge::Make, ms(5000));
+    press(&mut history, 0, key, 5000);
     hears(&mut history, "E07L01I81M", 5050);
     shows(&mut history, 1, true, 5051);
-    history.pressed(GatewayId(0), key, Edge::Break, ms(5100));
+    hears(&mut history, "E33L07I03B", 5100);
     let entry = &history.recall(Some(1), 10)[0];
     assert_eq!(entry.doer, Doer::Wall(vec![Press { module: Some(serial(PANEL)), input: key }]));
     assert_eq!((entry.on, entry.heard.len()), (Some(true), 1));
@@ -106,8 +122,8 @@ fn a_press_long_before_and_one_behind_another_gateway_are_not_blamed() {
     let mut history = house();
     shows(&mut history, 1, false, 0);
     let key = EventSource { module_type: kind("XP20"), link: 7, input: 3 };
-    history.pressed(GatewayId(0), key, Edge::Make, ms(1000));
-    history.pressed(GatewayId(1), key, Edge::Make, ms(4990));
+    press(&mut history, 0, key, 1000);
+    press(&mut history, 1, key, 4990);
     hears(&mut history, "E07L01I81M", 5000);
     shows(&mut history, 1, true, 5001);
     assert_eq!(history.recall(None, 1)[0].doer, Doer::Module);
@@ -133,6 +149,67 @@ fn another_program_is_known_by_its_command() {
     sends(&mut history, 2, false, 3000);
     hears(&mut history, "E07L01I82B", 3050);
     shows(&mut history, 2, false, 3051);
+    assert_eq!(history.recall(None, 1)[0].doer, Doer::Program);
+}
+
+fn passed(payload: &str) -> Passed {
+    let telegram = Telegram::parse_payload(payload.as_bytes()).unwrap();
+    Passed { gateway: GatewayId(0), telegram, name: "shared port 127.0.0.1".into() }
+}
+
+#[test]
+fn what_a_scenes_event_switched_is_the_doing_of_its_caller_and_of_no_wall_and_no_other_wish() {
+    let mut history = house();
+    shows(&mut history, 0, true, 0);
+    shows(&mut history, 1, true, 0);
+    let called = WishTold {
+        place: SCENE,
+        point: None,
+        name: "homekit 1A2B".into(),
+        client: 3,
+        target: Target { on: Some(true), level: None },
+    };
+    history.wished(called, ms(1000));
+    history.changed(SCENE, &state(true, Freshness::Fresh, Origin::Report), Cause::Client(3), ms(1000));
+    // Somebody else wants a lamp meanwhile: the event is not its telegram.
+    wish(&mut history, 2, "http 192.168.1.5", true, 1001);
+    injects(&mut history, "E02L00I00", 1002);
+    hears(&mut history, "E07L01I80B", 1050);
+    shows(&mut history, 0, false, 1051);
+    let entry = &history.recall(Some(0), 1)[0];
+    assert_eq!((&entry.doer, entry.on), (&Doer::Client("homekit 1A2B".into()), Some(false)));
+    assert_eq!(history.recall(Some(SCENE), 1)[0].sent, ["<E02L00I00MAP>", "<E02L00I00BAA>"]);
+    assert_eq!(history.recall(Some(2), 1)[0].sent, [""; 0]);
+    // A hand at the wall afterwards is a hand at the wall.
+    let key = EventSource { module_type: kind("XP20"), link: 7, input: 3 };
+    press(&mut history, 0, key, 1500);
+    hears(&mut history, "E07L01I81B", 1550);
+    shows(&mut history, 1, false, 1551);
+    assert_eq!(
+        history.recall(Some(1), 1)[0].doer,
+        Doer::Wall(vec![Press { module: Some(serial(PANEL)), input: key }])
+    );
+}
+
+#[test]
+fn a_client_of_the_shared_port_is_named_for_its_commands_and_its_presses() {
+    let mut history = house();
+    shows(&mut history, 0, false, 0);
+    shows(&mut history, 1, false, 0);
+    history.passed_on(passed("S0012345001F27D00AB"), ms(900));
+    sends(&mut history, 0, true, 950);
+    hears(&mut history, "E07L01I80M", 1000);
+    shows(&mut history, 0, true, 1001);
+    let client = Doer::Client("shared port 127.0.0.1".into());
+    assert_eq!(history.recall(None, 1)[0].doer, client);
+    history.passed_on(passed("E33L07I03M"), ms(5000));
+    injects(&mut history, "E33L07I03", 5010);
+    hears(&mut history, "E07L01I81M", 5060);
+    shows(&mut history, 1, true, 5061);
+    assert_eq!(history.recall(None, 1)[0].doer, client);
+    // The claim is spent: the same event once more, and nobody told of it.
+    injects(&mut history, "E33L07I03", 9000);
+    shows(&mut history, 1, false, 9050);
     assert_eq!(history.recall(None, 1)[0].doer, Doer::Program);
 }
 
@@ -219,7 +296,7 @@ fn a_name_is_short_and_has_no_control_characters() {
 proptest! {
     #[test]
     fn whatever_happens_the_ring_stays_within_its_bounds(
-        steps in proptest::collection::vec((0u8..5, 0u8..3, any::<bool>(), 0u64..3000), 0..400)
+        steps in proptest::collection::vec((0u8..7, 0u8..3, any::<bool>(), 0u64..3000), 0..400)
     ) {
         let mut history = History::new(HistoryPlan { entries_max: 20, bytes_max: 4000, ..plan() });
         let mut now = 0;
@@ -230,12 +307,14 @@ proptest! {
                 1 => shows(&mut history, place.into(), on, now),
                 2 => sends(&mut history, place, on, now),
                 3 => hears(&mut history, &format!("E07L01I8{place}M"), now),
-                _ => history.pressed(GatewayId(0), EventSource { module_type: kind("XP20"), link: 7, input: place }, Edge::Make, ms(now)),
+                4 => injects(&mut history, "E02L00I00", now),
+                5 => history.passed_on(passed(&format!("S0012345001F27D0{place}AB")), ms(now)),
+                _ => press(&mut history, 0, EventSource { module_type: kind("XP20"), link: 7, input: place }, now),
             }
             prop_assert!(history.len() <= 20);
             let numbers: Vec<u64> = history.recall(None, usize::MAX).iter().map(|entry| entry.number).collect();
             prop_assert!(numbers.is_sorted_by(|newer, older| newer > older));
-            prop_assert!(history.presses.len() <= PRESSES_MAX && history.foreign.len() <= 3);
+            prop_assert!(history.causes.presses.len() <= PRESSES_MAX && history.causes.commands.len() <= 3);
             for entry in &history.entries {
                 prop_assert!(entry.sent.len() <= TELEGRAMS_MAX && entry.heard.len() <= TELEGRAMS_MAX);
             }
