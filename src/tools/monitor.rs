@@ -15,7 +15,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -219,8 +219,10 @@ async fn watch_daemon(
         let Ok(frame) = frame else { break };
         let Some(mut unread) = frame.data_ref().map(|bytes| &bytes[..]) else { continue };
         while let Some(event) = reader.next_event(&mut unread) {
-            if event.name == "telegram" {
-                printer.print(&event.data)?;
+            match event.name.as_str() {
+                "telegram" => printer.print(&event.data)?,
+                "lost" => printer.print_hole(&event.data)?,
+                _ => {}
             }
         }
         printer.flush()?;
@@ -287,6 +289,24 @@ impl Printer<'_> {
             text.replace('\n', " ")
         } else {
             human_line(&time_of_day(), &object)
+        };
+        writeln!(self.out, "{line}").map_err(MonitorError::Output)
+    }
+
+    /// The daemon tells how many telegrams it did not give, because they were not taken in time: a hole must show.
+    fn print_hole(&mut self, text: &str) -> Result<(), MonitorError> {
+        let object: Value = serde_json::from_str(text).unwrap_or_default();
+        let telegrams = object["telegrams"].as_u64().unwrap_or(0);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.note_hole(telegrams)?;
+        }
+        let line = if self.json {
+            json!({ "kind": "lost", "telegrams": telegrams }).to_string()
+        } else {
+            format!(
+                "{}  ! {telegrams} telegrams are missing here: they were not taken in time",
+                time_of_day()
+            )
         };
         writeln!(self.out, "{line}").map_err(MonitorError::Output)
     }

@@ -75,11 +75,17 @@ impl Recorder {
             None => telegram.to_owned(),
         };
         let sent = object["direction"] == "sent";
-        let line = json!({
-            "t_ms": self.began.elapsed().as_millis() as u64,
-            "dir": if sent { "TX" } else { "RX" },
-            "telegram": telegram,
-        });
+        self.write(json!({ "dir": if sent { "TX" } else { "RX" }, "telegram": telegram }))
+    }
+
+    /// Writes down that telegrams are missing here. To whoever plays the file it is a line without bytes.
+    pub(super) fn note_hole(&mut self, telegrams: u64) -> Result<(), RecordError> {
+        self.write(json!({ "dir": "RX", "telegram": "", "lost": telegrams }))
+    }
+
+    /// Writes a line, at this moment.
+    fn write(&mut self, mut line: Value) -> Result<(), RecordError> {
+        line["t_ms"] = (self.began.elapsed().as_millis() as u64).into();
         let line = format!("{line}\n");
         self.bytes += line.len() as u64;
         if self.bytes > FILE_BYTES_MAX {

@@ -1,6 +1,5 @@
 //! Claims about the monitor.
 
-use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
@@ -49,6 +48,33 @@ async fn the_daemon_is_asked_for_telegrams_and_only_they_are_printed() {
     assert!(request.contains("authorization: Bearer secret\r\n"), "{request}");
     assert_eq!(printed, "{\"telegram\":\"<E07L06I80MAE>\", \"gateway\":\"home\"}\n");
     assert!(matches!(ended, MonitorError::DaemonClosed { .. }), "{ended}");
+}
+
+#[tokio::test]
+async fn telegrams_that_were_lost_on_the_way_leave_a_line_in_print_and_in_the_recording() {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n\
+          event: telegram\ndata: {\"telegram\":\"<E07L06I80MAE>\"}\n\n\
+          event: lost\ndata: {\"telegrams\":12}\n\n";
+    let (_, _, printed) = daemon_answers(ANSWER, true).await;
+    assert_eq!(printed, "{\"telegram\":\"<E07L06I80MAE>\"}\n{\"kind\":\"lost\",\"telegrams\":12}\n");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("day.jsonl");
+    let (listener, host, port) = listen().await;
+    let source = Source::Daemon { host, port, token: None };
+    let recorder = Recorder::create(&path, true).unwrap();
+    let mut out = Vec::new();
+    let watched = run_recording(source, false, Some(recorder), &mut out);
+    let _ = tokio::join!(serve(listener, true, ANSWER), watched);
+    let printed = String::from_utf8(out).unwrap();
+    assert!(
+        printed.ends_with("  ! 12 telegrams are missing here: they were not taken in time\n"),
+        "{printed}"
+    );
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(written.lines().nth(1).unwrap().contains("\"lost\":12"), "{written}");
+    let played = crate::emulator::capture::Capture::parse(&written).unwrap();
+    assert_eq!(played.rows().len(), 2, "whoever plays it takes the line for silence");
+    assert_eq!(played.rows()[1].bytes, b"");
 }
 
 #[tokio::test]
