@@ -104,7 +104,7 @@ pub async fn run(
     }
     let address = line.address().to_owned();
     drop(line);
-    let unusual = findings::unusual(&findings);
+    let unusual = findings::unusual(&address, &findings);
     let printed = if order.json {
         format!("{:#}\n", findings::object(&address, &findings))
     } else {
@@ -143,8 +143,8 @@ fn before(order: &Order) -> Result<Option<String>, DiscoverError> {
 }
 
 /// Shows what was found, and what is unusual in it.
-pub(super) fn show(findings: &Findings, told: &mut dyn Write) {
-    let unusual = findings::unusual(findings);
+pub(super) fn show(address: &str, findings: &Findings, told: &mut dyn Write) {
+    let unusual = findings::unusual(address, findings);
     say(
         told,
         unusual.iter().fold(findings::table(findings), |text, line| text + "! " + line + "\n").trim_end(),

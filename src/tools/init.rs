@@ -93,7 +93,7 @@ pub async fn run(path: &Path, mut talk: Talk<'_>) -> Result<(), InitError> {
     let (mut bus, findings) = bridge(&mut talk).await?;
     let mut draft = discover::draft(bus.address(), &findings);
     draft.opening[0] = "Made by `conbusd init`.".into();
-    discover::show(&findings, talk.told);
+    discover::show(bus.address(), &findings, talk.told);
     furnish(&mut draft, &mut bus, &mut talk).await;
     draft.homekit = homekit_door(&mut talk).await;
     // The daemon needs the gateway's one connection.

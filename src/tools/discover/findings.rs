@@ -31,8 +31,8 @@ pub(super) fn not_reporting(findings: &Findings) -> Vec<SerialNumber> {
     findings.iter().filter(|(_, found)| silent(found)).map(|(serial, _)| *serial).collect()
 }
 
-/// What somebody should look at.
-pub(super) fn unusual(findings: &Findings) -> Vec<String> {
+/// What somebody should look at, with the commands that help; `address` is the gateway's.
+pub(super) fn unusual(address: &str, findings: &Findings) -> Vec<String> {
     let mut said = Vec::new();
     let mut first: BTreeMap<(ModuleType, u8), SerialNumber> = BTreeMap::new();
     for (serial, found) in findings {
@@ -50,7 +50,7 @@ pub(super) fn unusual(findings: &Findings) -> Vec<String> {
                 ));
             }
             None => said.push(format!("{serial} does not tell its type")),
-            Some(module_type) => said.extend(unusual_in(*serial, module_type, found)),
+            Some(_) => said.extend(unusual_in(address, *serial, found)),
         }
         if let Some(code) = found.error_code.filter(|code| *code != 0) {
             said.push(format!("{serial} tells the fault code {code:02X}"));
@@ -71,15 +71,15 @@ pub(super) fn unusual(findings: &Findings) -> Vec<String> {
     said
 }
 
-fn unusual_in(serial: SerialNumber, module_type: ModuleType, found: &Found) -> Vec<String> {
+fn unusual_in(address: &str, serial: SerialNumber, found: &Found) -> Vec<String> {
     let mut said = Vec::new();
-    if !module_type.is_actor() {
+    let Some(module_type) = found.module_type.filter(|module_type| module_type.is_actor()) else {
         return said;
-    }
+    };
     if found.auto_report == Some(false) {
         said.push(format!(
             "{serial} does not report its outputs (auto report is off), so switches show late: \
-             `--enable-auto-report` switches it on"
+             `conbusd discover --gateway {address} --enable-auto-report` switches it on"
         ));
     }
     let factory = ActionTable::factory(module_type).crc();
@@ -153,7 +153,7 @@ pub(super) fn object(address: &str, findings: &Findings) -> Value {
             })
         })
         .collect();
-    json!({ "gateway": address, "modules": modules, "unusual": unusual(findings) })
+    json!({ "gateway": address, "modules": modules, "unusual": unusual(address, findings) })
 }
 
 /// A module of the config with an accessory for each output.

@@ -67,7 +67,37 @@ async fn every_module_is_found_and_told_by_type_link_and_version() {
         assert!(found[&serial(3)].names[2].as_deref().unwrap().starts_with("XP24_V"));
         assert!(told.contains("asked who is there, 3 of 3: 6 modules so far\n"), "{told}");
         assert!(told.ends_with("read 6 of 6 modules\n"), "{told}");
-        assert_eq!(findings::unusual(&found), Vec::<String>::new(), "nothing is unusual in a good house");
+        assert_eq!(
+            findings::unusual("192.168.1.17:10001", &found),
+            Vec::<String>::new(),
+            "nothing is unusual in a good house"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_module_is_asked_for_every_part_of_its_identity_and_every_answer_is_kept() {
+    local(async {
+        let (house, found, _) = survey(modules(), &[]).await;
+        let counters = house.counters();
+        for (serial, found) in &found {
+            // Type name, hardware, software, link, module number, type code, auto report (protocol reference 3.2).
+            for datapoint in ["00", "01", "02", "04", "05", "07", "21"] {
+                let read = format!("<S{serial}F02D{datapoint}");
+                let is_asked = counters.received.keys().any(|frame| frame.starts_with(&read));
+                assert!(is_asked, "{read}: {:?}", counters.received.keys());
+            }
+            assert!(found.names.iter().all(Option::is_some) && found.number.is_some(), "{serial}: {found:?}");
+            assert_eq!(found.unanswered, []);
+        }
+        let told = findings::object("192.168.1.17:10001", &found);
+        for key in ["type_name", "hardware_version", "software_version", "module_number"] {
+            assert!(
+                told["modules"].as_array().unwrap().iter().all(|module| !module[key].is_null()),
+                "{key}: {told}"
+            );
+        }
     })
     .await;
 }
@@ -131,9 +161,10 @@ async fn what_is_unusual_is_told() {
             serial(6),
             survey::Found { unanswered: vec![Datapoint::TYPE_CODE], ..Default::default() },
         );
-        let said = findings::unusual(&found).join("\n");
+        let said = findings::unusual("192.168.1.17:10001", &found).join("\n");
         for word in [
             "0012345003 does not report its outputs (auto report is off)",
+            "`conbusd discover --gateway 192.168.1.17:10001 --enable-auto-report` switches it on",
             "0012345003 has the action table of the factory",
             "0012345003 and 0012345004 are both XP24 with link 3",
             "0012345005 has the unknown type code 77",
