@@ -11,6 +11,7 @@
 #[allow(dead_code, reason = "this test needs a part of it")]
 mod programs;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -104,6 +105,37 @@ fn what_another_program_exports_is_imported_whole() {
     };
     assert_eq!(modules(&made), modules(&ours), "{said}");
     assert!(made.gateways[0].address.to_string().starts_with("127.0.0.1:"));
+}
+
+/// The source distributions, which `tests/run` fetches, hold no file of a house; their tests spell some out, good and bad ones.
+#[test]
+fn what_its_source_distributions_spell_out_is_imported_without_a_hand() {
+    let Some(samples) = std::env::var_os("CONBUSD_FOREIGN_SAMPLES") else {
+        return println!("skipped: CONBUSD_FOREIGN_SAMPLES names no folder; tests/run fetches what is in it");
+    };
+    // The files of one test of theirs belong to one house: `VERSION.TEST.VARIABLE.yml`.
+    let mut houses: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in fs::read_dir(&samples).unwrap() {
+        let path = file.unwrap().path();
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let house = stem.rsplit_once('.').unwrap().0.to_owned();
+        houses.entry(house).or_default().push(path.to_string_lossy().into_owned());
+    }
+    assert!(houses.len() >= 4, "{houses:?}");
+    for (house, files) in &houses {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        let said = import(folder.path(), &files);
+        let made = config::load(&folder.path().join("made.toml"));
+        let made = made.unwrap_or_else(|error| panic!("{house}: {error}\n{said}"));
+        println!("{house}: {} modules, {} accessories", made.modules.len(), made.accessories.len());
+        if house.ends_with("test_valid_configuration_integration") {
+            // Two modules that call themselves XP24 and have the codes of an XP130 and of a CP70A: the codes count.
+            assert_eq!((made.modules.len(), made.service.name.as_str()), (2, "Test Home"), "{said}");
+            assert!(said.contains("the name says XP24, code 13 says XP130: the code counts"), "{said}");
+            assert!(!made.scenes.is_empty(), "what has no output is a scene by its events: {said}");
+        }
+    }
 }
 
 /// No source distribution of the package holds a sample of its files, so its own classes write them.
