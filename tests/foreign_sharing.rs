@@ -15,7 +15,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ const WITHIN: Duration = Duration::from_secs(10);
 struct Other<'a> {
     program: String,
     folder: &'a Path,
+    /// How often something had to be asked once more.
+    again: AtomicU32,
 }
 
 impl Other<'_> {
@@ -60,6 +62,10 @@ impl Other<'_> {
                 other => Some(other),
             })
             .collect();
+        for answer in &answers {
+            println!("asked once more: {words:?}, it took {answer:?} for the answer");
+        }
+        self.again.fetch_add(answers.len() as u32, Ordering::Relaxed);
         assert!(answers.len() < 3, "{words:?}: {answers:?}");
     }
 
@@ -141,7 +147,21 @@ fn find_the_house(other: &Other<'_>) {
     let knows_all = |found: &String| (1..=9).all(|n| found.contains(&format!("001234500{n}")));
     let found: Vec<String> =
         (0..3).map(|_| other.say(&["discover"])).take_while(|found| !knows_all(found)).collect();
+    other.again.fetch_add(found.len() as u32, Ordering::Relaxed);
     assert!(found.len() < 3, "{found:?}");
+}
+
+/// Both look who is there at the same time. This program ends a discovery at the first silence and takes every reply for its
+/// own, so what each finds is told and not judged; that both come to an end, and that the port bears it, is.
+fn find_the_house_at_once(others: &[Other<'_>]) {
+    thread::scope(|scope| {
+        let asked: Vec<_> = others.iter().map(|other| scope.spawn(|| other.say(&["discover"]))).collect();
+        for answer in asked {
+            let found = answer.join().unwrap();
+            let known = (1..=9).filter(|n| found.contains(&format!("001234500{n}"))).count();
+            println!("a discovery beside another one found {known} of 9 modules");
+        }
+    });
 }
 
 /// One of the programs switches a relay and a dimmer of its own.
@@ -226,12 +246,17 @@ fn two_command_lines_and_http_readers_share_one_connection_while_a_module_storms
     let mut orders = BufReader::new(TcpStream::connect(control).unwrap());
     let http = format!("127.0.0.1:{http}");
     let over = AtomicBool::new(false);
-    let others = &folders.each_ref().map(|folder| Other { program: program.clone(), folder: folder.path() });
+    let others = &folders.each_ref().map(|folder| Other {
+        program: program.clone(),
+        folder: folder.path(),
+        again: AtomicU32::new(0),
+    });
     thread::scope(|scope| {
         let reader = scope.spawn(|| read_all_along(&http, &over));
         let storm = scope.spawn(|| storm_all_along(&mut orders, &over));
         // One behind the other: an answer to a discovery, which has no data, ends a command of this program that hears it.
         let found = scope.spawn(move || others.iter().for_each(find_the_house)).join();
+        find_the_house_at_once(others);
         let workers: Vec<_> =
             others.iter().zip(&TASKS).map(|(other, task)| scope.spawn(move || work(other, task))).collect();
         let ended: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).chain([found]).collect();
@@ -243,5 +268,8 @@ fn two_command_lines_and_http_readers_share_one_connection_while_a_module_storms
             end.unwrap();
         }
     });
+    let again: Vec<u32> = others.iter().map(|other| other.again.load(Ordering::Relaxed)).collect();
+    println!("asked once more, of 14 questions each: {again:?}");
+    assert!(again.iter().all(|again| *again <= 7), "{again:?}");
     judge(&http, &order(&mut orders, r#"{"do":"counters"}"#));
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use conbusd::emulator::capture::Capture;
 use serde_json::Value;
 
-use crate::programs::{CONBUSD, Pair, Program, eventually, free_port, pause, write_config};
+use crate::programs::{CONBUSD, Pair, Program, eventually, free_port, get, pause, write_config};
 
 fn conbusd(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(CONBUSD).args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap()
@@ -32,7 +32,9 @@ fn an_import_writes_a_config_that_check_accepts_and_never_over_another() {
     let first = conbusd(folder, &import);
     assert_eq!(first.status.code(), Some(0), "{}", said(&first));
     assert!(
-        said(&first).ends_with("config.toml: 1 modules, 0 accessories; 0 changed, 0 guessed, 0 left out\n")
+        said(&first).ends_with("config.toml: 1 modules, 0 accessories; 3 changed, 0 guessed, 0 left out\n"),
+        "three numbers with a zero in front: {}",
+        said(&first)
     );
     assert_eq!(conbusd(folder, &["check"]).status.code(), Some(0));
 
@@ -200,4 +202,60 @@ fn a_recorded_bus_is_played_again_telegram_by_telegram() {
         let capture = Capture::parse(line).unwrap();
         assert!(capture.rows()[0].telegram().is_some(), "a telegram with its checksum: {row}");
     }
+}
+
+/// A client of the shared port that comes from this address of the loopback network; whether it is let in.
+fn is_let_in(from: &str, port: u16) -> (TcpStream, bool) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&format!("{from}:0").parse::<SocketAddr>().unwrap().into()).unwrap();
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    // D07 of a relay module: who is let in hears it, who is not finds the connection closed.
+    let asked = stream.write_all(b"<S0012345003F02D07FG>");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let heard = stream.read(&mut [0; 64]);
+    let is_in = asked.is_ok() && heard.is_ok_and(|count| count > 0);
+    (stream, is_in)
+}
+
+#[test]
+fn the_shared_port_lets_in_whom_the_list_names_and_not_more_than_there_are_places_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (http, mux) = (free_port(), free_port());
+    let shipped = include_str!("../../config.toml");
+    let house = shipped.split("# The HTTP door").next().unwrap();
+    let doors = format!(
+        "[http]\nlisten = \"127.0.0.1:{http}\"\n[mux]\nlisten = \"127.0.0.1:{mux}\"\n\
+         allow = [\"127.0.0.1/32\"]\nmax_clients = 2\n"
+    );
+    write_config(folder.path(), &format!("{house}\n{doors}"));
+    let mut daemon = Program::start(&["run"], folder.path());
+    daemon.says("connected gateway=home");
+    let (first, is_in) = is_let_in("127.0.0.1", mux);
+    assert!(is_in);
+    assert!(!is_let_in("127.0.0.2", mux).1, "a stranger");
+    daemon.says("not let in address=127.0.0.2");
+    let (_second, is_in) = is_let_in("127.0.0.1", mux);
+    assert!(is_in);
+    assert!(!is_let_in("127.0.0.1", mux).1, "there is no third place");
+    let (_, status) = get(([127, 0, 0, 1], http).into(), "/api/status");
+    let shared = &status["mux"];
+    assert_eq!(
+        (&shared["strangers_total"], &shared["turned_away_total"]),
+        (&1.into(), &1.into()),
+        "{shared}"
+    );
+    let mut reader = TcpStream::connect(("127.0.0.1", http)).unwrap();
+    reader.write_all(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    reader.read_to_string(&mut page).unwrap();
+    for line in [
+        "conbusd_proxy_clients{gateway=\"home\"} 2",
+        "conbusd_proxy_clients_denied_total{gateway=\"home\",reason=\"stranger\"} 1",
+        "conbusd_proxy_clients_denied_total{gateway=\"home\",reason=\"full\"} 1",
+    ] {
+        assert!(page.contains(line), "{line}\n{page}");
+    }
+    drop(first);
+    daemon.says("client gone address=127.0.0.1");
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use conbusd::actors::ask;
 use conbusd::actors::events::{GetState, SetTarget};
-use conbusd::conbus::Percent;
+use conbusd::conbus::{ActionTable, Datapoint, Percent, System, Telegram};
 use conbusd::policy::store::Want;
 use conbusd::policy::switch::{AccessoryState, Target, Until};
 use conbusd::policy::{AccessoryKind, BusError, Freshness};
 
-use crate::support::{House, house_of_24, in_virtual_time, ms, pass, point, seconds, serial};
+use crate::support::{House, house_of_24, house_with, in_virtual_time, ms, pass, point, seconds, serial};
 
 /// Two lamps and two dimmers in one group; a scene of wishes, and one that is an event.
 const ENSEMBLES: &str = "
@@ -141,6 +141,48 @@ fn after_a_scene_that_is_an_event_the_modules_it_drives_are_read_again() {
             );
         }
         assert_eq!(house.wrong(&crate::support::points_of_24()).await, []);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_module_whose_table_does_not_listen_to_the_event_is_not_read_again() {
+    in_virtual_time(async {
+        let module = |n: u8, entry: &str| {
+            format!(
+                "[[module]]\nserial = \"{}\"\ntype = \"XP24\"\nlink = {n}\naction_table = [\"{entry}\"]\n\
+                 [[accessory]]\nid = \"lamp{n}\"\nname = \"Lamp\"\nkind = \"light\"\nmodule = \"{}\"\noutput = 0\n",
+                serial(n),
+                serial(n)
+            )
+        };
+        let (listens, does_not) = ("CP20 0 0 > 1 OFF", "CP20 9 9 > 1 OFF");
+        let config = format!(
+            "[[gateway]]\nid = \"home\"\naddress = \"emulator\"\n{}{}\
+             [[scene]]\nid = \"off\"\nname = \"All off\"\nevent = \"E02L00I00\"\n",
+            module(1, listens),
+            module(2, does_not)
+        );
+        let house = house_with(config)
+            .emulated(move |setup| {
+                for (module, entry) in setup.modules.iter_mut().zip([listens, does_not]) {
+                    module.table = ActionTable::from_entries(&[entry.parse().unwrap()]).unwrap();
+                }
+            })
+            .warm()
+            .await;
+        house.emulator().turn(point(1, 0), true);
+        house.emulator().turn(point(2, 0), true);
+        // Nobody looks any more: whatever is read from now on is read because of the scene.
+        pass(seconds(150)).await;
+        let reads =
+            |n: u8| house.sent(&Telegram::from(System::read(serial(n), Datapoint::OUTPUTS)).to_string());
+        let before = [reads(1), reads(2)];
+        house.wish("off", Some(true), None).await.unwrap();
+        pass(seconds(3)).await;
+        assert!(reads(1) > before[0], "it listens to the event");
+        assert_eq!(reads(2), before[1], "it does not");
+        assert_eq!((house.look("lamp1").await.on, house.look("lamp2").await.on), (Some(false), Some(true)));
         house.finish().await;
     });
 }

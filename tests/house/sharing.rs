@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use conbusd::actors::events::GetState;
+use actix::Actor;
+use conbusd::actors::events::{GetState, Measure};
 use conbusd::actors::{ask, now};
 use conbusd::conbus::{Percent, Piece, Splitter, Telegram};
 use conbusd::policy::Freshness;
+use conbusd::policy::figures::Amount;
 use conbusd::policy::store::Want;
 use conbusd::policy::switch::{Target, Until};
 use serde_json::Value;
@@ -170,6 +172,10 @@ fn a_persons_command_waits_for_one_telegram_at_most_however_much_programs_say() 
             house.get(index, Want::Since(now())).await.unwrap();
             assert!(now().since(asked) < ms(300), "a reader of ours waits for no queue either");
         }
+        pass(seconds(5)).await;
+        let received = house.emulator().received();
+        let close = received.windows(2).filter(|pair| pair[1].0.saturating_sub(pair[0].0) < ms(20)).count();
+        assert_eq!(close, 0, "however many talk, one telegram after another");
         house.finish().await;
     });
 }
@@ -329,6 +335,66 @@ fn an_injected_event_makes_the_house_look() {
         guest.say("E02L04I00B").await;
         pass(ms(800)).await;
         assert_eq!(house.get(0, Want::Any).await.unwrap().on, Some(true));
+        house.finish().await;
+    });
+}
+
+#[test]
+fn what_is_no_telegram_and_what_rewrites_firmware_never_reaches_the_bus() {
+    in_virtual_time(async {
+        for (more, reaches) in [("", false), ("firmware = true", true)] {
+            let house = shared(more).warm().await;
+            let mut guest = Guest::at(&house);
+            let before = house.telegrams();
+            for wrong in [
+                "<S0012345001F27D00ABZZ>",
+                "<S0012345001F27D00AB>",
+                "S0012345001F27D00ABFH",
+                "<E02L00I00MAA>",
+            ] {
+                guest.mouth.write_all(wrong.as_bytes()).await.unwrap();
+            }
+            pass(seconds(1)).await;
+            assert_eq!(house.telegrams(), before, "a wrong checksum, none, no frame");
+            assert!(!house.emulator().output(point(1, 0)).unwrap().0);
+            guest.say("S0012345001F07D00").await;
+            pass(ms(400)).await;
+            let written = house.telegrams() - before;
+            assert_eq!(written > 0, reaches, "{more}: {written} telegrams");
+            let told = picture(&house).await;
+            assert_eq!(told["refused_total"] == 1, !reaches, "{told}");
+            house.finish().await;
+        }
+    });
+}
+
+#[test]
+fn the_ports_figures_tell_its_clients_and_what_became_of_their_telegrams() {
+    in_virtual_time(async {
+        let house = shared("access = \"no-write\"\nmax_clients = 2").warm().await;
+        let (mut one, _other) = (Guest::at(&house), Guest::at(&house));
+        let _third = Guest::at(&house);
+        one.say("S0012345001F02D12").await;
+        one.hears("<R0012345001F02D12").await;
+        one.say("S0012345001F27D00AB").await;
+        one.hears("<R0012345001F19").await;
+        pass(ms(50)).await;
+        let hub = house.shared.as_ref().unwrap().desk().hub().start();
+        let sheet = ask(&hub, Measure, seconds(1)).await.unwrap();
+        let amount = |name: &str, labels: &[&str]| {
+            let (_, amounts) = sheet.families().find(|(family, _)| family.name == name).expect(name);
+            let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
+            match amounts.get(&labels) {
+                Some(Amount::Count(count)) => *count,
+                Some(Amount::Level(level)) => *level as u64,
+                other => panic!("{name} {labels:?}: {other:?}"),
+            }
+        };
+        assert_eq!(amount("conbusd_proxy_clients", &["home"]), 2);
+        assert_eq!(amount("conbusd_proxy_telegrams_total", &["home", "sent"]), 2);
+        assert_eq!(amount("conbusd_proxy_telegrams_total", &["home", "refused"]), 1);
+        assert_eq!(amount("conbusd_proxy_clients_denied_total", &["home", "full"]), 1);
+        assert_eq!(amount("conbusd_proxy_clients_denied_total", &["home", "stranger"]), 0);
         house.finish().await;
     });
 }
