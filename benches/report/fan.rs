@@ -131,9 +131,7 @@ impl Rig {
         let tap = Tap::before(ports[0]);
         let daemon = Daemon::start(&format!("{}{more}", size.config(&[tap.port])));
         let mut client = daemon.listening();
-        while client.json("/api/status")["cache"]["entries"].as_u64()
-            < Some(size.outputs() as u64)
-        {
+        while client.json("/api/status")["cache"]["entries"].as_u64() < Some(size.outputs() as u64) {
             std::thread::sleep(Duration::from_millis(20));
         }
         std::thread::sleep(Duration::from_secs(3));
