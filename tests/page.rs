@@ -111,6 +111,9 @@ fn a_click_reaches_the_lamp_and_a_daemon_that_is_gone_is_shown_as_gone() {
             ["cable", way] => {
                 pair.order(&format!(r#"{{"do":"gateway","up":{}}}"#, way == "in"));
             }
+            ["module", "faulty"] => {
+                pair.order(r#"{"do":"error_code","serial":"0012345001","code":10}"#);
+            }
             ["module", how] => {
                 let order = r#"{"do":"fault","kind":"silence","serial":"0012345002"}"#;
                 pair.order(if how == "silent" { order } else { r#"{"do":"clear_faults"}"# });
