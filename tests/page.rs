@@ -13,8 +13,9 @@
 #[allow(dead_code, reason = "this test needs a part of it")]
 mod programs;
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -138,7 +139,13 @@ fn pair_with(store: &Path, controllers: &[(&str, bool)]) {
     let text = fs::read_to_string(store).unwrap();
     let (heading, body) = text.split_once('\n').unwrap();
     let mut state: Value = serde_json::from_str(body).unwrap();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| {
+        let mut text = String::new();
+        for byte in bytes {
+            write!(text, "{byte:02x}").unwrap();
+        }
+        text
+    };
     let paired = controllers.iter().map(|(name, admin)| {
         let key = Sha512::digest(name);
         json!({"id": hex(name.as_bytes()), "key": hex(&key[..32]), "admin": admin})
