@@ -13,8 +13,9 @@
 #[allow(dead_code, reason = "this test needs a part of it")]
 mod programs;
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -111,6 +112,9 @@ fn a_click_reaches_the_lamp_and_a_daemon_that_is_gone_is_shown_as_gone() {
             ["cable", way] => {
                 pair.order(&format!(r#"{{"do":"gateway","up":{}}}"#, way == "in"));
             }
+            ["module", "faulty"] => {
+                pair.order(r#"{"do":"error_code","serial":"0012345001","code":10}"#);
+            }
             ["module", how] => {
                 let order = r#"{"do":"fault","kind":"silence","serial":"0012345002"}"#;
                 pair.order(if how == "silent" { order } else { r#"{"do":"clear_faults"}"# });
@@ -135,7 +139,13 @@ fn pair_with(store: &Path, controllers: &[(&str, bool)]) {
     let text = fs::read_to_string(store).unwrap();
     let (heading, body) = text.split_once('\n').unwrap();
     let mut state: Value = serde_json::from_str(body).unwrap();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| {
+        let mut text = String::new();
+        for byte in bytes {
+            write!(text, "{byte:02x}").unwrap();
+        }
+        text
+    };
     let paired = controllers.iter().map(|(name, admin)| {
         let key = Sha512::digest(name);
         json!({"id": hex(name.as_bytes()), "key": hex(&key[..32]), "admin": admin})

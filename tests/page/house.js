@@ -99,6 +99,9 @@ async function everyLampKnowsWhoSwitchedIt(page) {
     return /wall: XP20 \d{10} input 1/.test(line) && line.startsWith(lamp.dataset.on === "true" ? "on" : "off");
   });
   console.log(`the newest line: ${await pressed.locator(".history li").first().textContent()}`);
+  await pressed.locator("summary").click();
+  const scene = page.locator('.lamp[data-kind="scene"]');
+  must((await scene.locator(".words").textContent()) === "ready", "a scene is no lamp of which something is not known");
 }
 
 async function telegramsAreReadable(page) {

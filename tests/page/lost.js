@@ -87,8 +87,10 @@ run(async ({ browser, base, pictures }) => {
   await page.screenshot({ path: path.join(pictures, "lost.png") });
 
   await ask("module silent");
+  await ask("module faulty");
   await ask("daemon start");
   await live(page);
+  await page.locator('#module-rows tr[data-serial="0012345001"]', { hasText: "code 0A" }).waitFor();
   await lamp(page, "m2o0", '[data-on="unknown"][data-freshness="unknown"]');
   const unknown = await look(page, "m2o0");
   must(unknown.words === "not known" && /\?/.test(await page.locator('.lamp[data-id="m2o0"] .value').textContent()), "nobody knows");

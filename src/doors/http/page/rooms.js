@@ -119,7 +119,8 @@ class Lamp {
       this.range.value = brightness ?? 0;
       this.showLevel(brightness);
     } else if (!this.range) {
-      say(this.value, on === null ? "?" : on ? "on" : "off");
+      // A scene is called; it is neither on nor off.
+      say(this.value, this.object.kind === "scene" ? "" : on === null ? "?" : on ? "on" : "off");
     }
     const place = module ? `Output ${output} of module ${module}` : "Made of other lamps";
     say(this.origin, origin ? `${place}; ${ORIGINS[origin] ?? origin}.` : `${place}.`);
@@ -135,7 +136,7 @@ class Lamp {
   age() {
     const past = this.observed === null ? null : performance.now() - this.observed;
     let freshness = this.row.dataset.freshness;
-    let words = past === null ? "not known" : ago(past);
+    let words = past === null ? (this.object.kind === "scene" ? "ready" : "not known") : ago(past);
     // Without the stream nobody vouches for anything.
     if (!isLive && freshness !== "unknown") freshness = "stale";
     if (freshness === "pending") words = "switching…";
