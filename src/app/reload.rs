@@ -53,7 +53,7 @@ impl Running {
             next_place: lamps.iter().map(|lamp| lamp.face.place.0 + 1).max().unwrap_or(0),
             lamps,
             modules: channel(config.modules.clone()).0,
-            last: channel(Reload::first(now(), hash_of(config))).0,
+            last: channel(Reload { config_hash: hash_of(config), ..Reload::first(now()) }).0,
         }
     }
 

@@ -22,9 +22,9 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// The start.
-    pub fn first(at: Moment, config_hash: String) -> Self {
-        let (applied, needs_restart) = (Vec::new(), Vec::new());
+    /// The start, by a config that is not told from others yet.
+    pub fn first(at: Moment) -> Self {
+        let (applied, needs_restart, config_hash) = (Vec::new(), Vec::new(), String::new());
         Self { at, generation: 1, applied, needs_restart, config_hash, error: None }
     }
 }

@@ -325,7 +325,7 @@ fn the_health_is_told_every_minute_with_what_is_counted_of_each_gateway() {
 #[test]
 fn a_reload_is_told_in_the_info_and_one_that_changes_nothing_is_not() {
     let mut desk = open();
-    let mut last = Reload::first(at(0), "0000abcd".into());
+    let mut last = Reload { config_hash: "0000abcd".into(), ..Reload::first(at(0)) };
     desk.reloaded(&last);
     let info = said(&mut desk);
     assert_eq!(topics(&info), ["conbus/bridge/m/info"]);
