@@ -21,9 +21,11 @@ pub(crate) fn counts() -> Section {
     let (said, complaints, _) = cargo(&["bench", "--locked", "--profile", "counts", "--bench", "counts"]);
     let mut section = Section::new("8. Counts");
     section.say(
-        "They do not depend on the machine's mood, and `tests/run` fails above their gates, which are what was counted once and a twentieth more; a goal is what it should be. Instructions are callgrind's, \
-         the difference of two lengths; allocations and bytes are those of the arbiter's thread. Bytes are what still \
-         lives, a module of four outputs and its four accessories, beside one `LruCache` of the same entries.",
+        "They do not depend on the machine's mood, and `tests/run` fails above their gates, which are what was counted \
+         once and a twentieth more; a goal is what it should be. Instructions are callgrind's, the difference of two \
+         lengths; allocations and bytes are those of the arbiter's thread. Bytes are what still lives, a module of four \
+         outputs and its four accessories, beside one `LruCache` of the same entries. They are counted in the profile \
+         `counts`: a release without link-time optimisation.",
     );
     let mut rows = Vec::new();
     for line in said.lines() {
