@@ -36,9 +36,10 @@ struct Other<'a> {
 
 impl Other<'_> {
     fn say(&self, words: &[&str]) -> String {
-        // It ends a command that is not answered only when the whole bus is silent.
+        // It ends a command that is not answered only when the whole bus is silent, and takes a second to start, on a busy
+        // machine twenty.
         let told = Command::new("timeout")
-            .args(["20", &self.program, "conbus"])
+            .args(["60", &self.program, "conbus"])
             .args(words)
             .current_dir(self.folder)
             .stdin(Stdio::null())
