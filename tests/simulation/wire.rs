@@ -217,6 +217,9 @@ impl Line {
     }
 
     fn passes(&self, telegram: &Telegram) {
+        if matches!(telegram, Telegram::System(_)) {
+            return;
+        }
         let mut passed = self.passed.borrow_mut();
         if passed.len() >= PASSED_KEPT {
             passed.pop_front();
@@ -224,14 +227,18 @@ impl Line {
         passed.push_back(telegram.clone());
     }
 
-    /// The guest at the shared port hears this: it must have gone by, behind what he heard before.
+    /// The guest at the shared port hears this: what a module says must have gone by, behind what he heard before. What
+    /// a master says may be heard an instant before it is on the wire, or though the link has just ended.
     pub(crate) fn overheard(&self, telegram: &Telegram) {
         let now = self.now();
-        let mut passed = self.passed.borrow_mut();
-        let place = passed.iter().position(|one| one == telegram);
         let mut court = self.court.borrow_mut();
         court.trace((now, telegram.to_string()));
-        match place {
+        court.act("overheard");
+        if matches!(telegram, Telegram::System(_)) {
+            return;
+        }
+        let mut passed = self.passed.borrow_mut();
+        match passed.iter().position(|one| one == telegram) {
             Some(place) => drop(passed.drain(..=place)),
             None => court.broken(Promise::Provenance, now, || format!("a guest heard {telegram}")),
         }
@@ -245,7 +252,6 @@ impl Line {
     fn wrote(self: &Rc<Self>, telegram: &Telegram) {
         let now = self.now();
         debug(now, "TX", telegram);
-        self.passes(telegram);
         let mut court = self.court.borrow_mut();
         court.figures.sent += 1;
         court.trace((now, telegram.to_string()));
