@@ -57,7 +57,7 @@ const JUDGED_PERCENT_MIN: u64 = 90;
 const DAY_WITHIN: Duration = Duration::from_secs(300);
 
 /// Everything that can go wrong, by the names under which it is counted.
-const MISFORTUNES: [&str; 36] = [
+const MISFORTUNES: [&str; 35] = [
     "bad_checksum",
     "bad_reload",
     "black_hole",
@@ -77,7 +77,6 @@ const MISFORTUNES: [&str; 36] = [
     "lost_reply",
     "lost_report",
     "misaddressed",
-    "news_lost",
     "oversized",
     "refusal",
     "refused",

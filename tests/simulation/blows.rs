@@ -161,8 +161,8 @@ impl House {
         }
     }
 
-    /// Reports come while the listener's mailbox is full: some of what they say is lost, and nothing is vouched for
-    /// until it is read again.
+    /// Reports come while the listener's mailbox is full: if one finds no room, nothing is vouched for until it is read
+    /// again.
     pub(crate) async fn lose_news(&self, chance: &mut Rng) {
         self.may_lose.set(true);
         let lamp = self.lamps[chance.usize(0..self.lamps.len())];
@@ -177,8 +177,9 @@ impl House {
         for _ in 0..6 {
             self.line.say(conbusd::conbus::Telegram::from(event).to_bytes());
             for _ in 0..3 {
-                for _ in 0..MAILBOX {
-                    let _ = self.app.listeners[0].try_send(Observe);
+                let sent = (0..MAILBOX).map(|_| self.app.listeners[0].try_send(Observe));
+                if sent.filter(Result::is_err).count() > 0 {
+                    self.court.borrow_mut().act("mailbox_full");
                 }
                 yield_now().await;
             }

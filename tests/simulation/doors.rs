@@ -151,7 +151,7 @@ impl Doors {
     pub(crate) fn speak(&mut self) {
         let now = moment();
         self.mqtt.tick(now);
-        while let Some((topic, payload, retained)) = self.mqtt.next() {
+        while let Some((topic, payload, retained)) = self.mqtt.say() {
             self.mqtt.acknowledged();
             let Some(broker) = self.broker.as_mut().filter(|_| retained) else { continue };
             broker.insert(topic.clone(), payload.clone());

@@ -67,7 +67,7 @@ impl Pane {
 
     /// The next message: its topic, its text, and whether the broker keeps it. It has arrived with the next call of
     /// [`Self::acknowledged`].
-    pub fn next(&mut self) -> Option<(String, String, bool)> {
+    pub fn say(&mut self) -> Option<(String, String, bool)> {
         self.desk.next().map(|message| (message.topic, message.payload, message.retained))
     }
 
