@@ -233,7 +233,7 @@ impl World {
             return;
         }
         let ended = state.ended.get(usize::from(version)).copied();
-        let honest = ended.is_none_or(|ended| (ended + FOREIGN_LAG) as i8 >= stamp);
+        let honest = ended.is_none_or(|ended| (ended + FOREIGN_LAG).cast_signed() >= stamp);
         // On is on: an old reply harms nobody when the output is so again, and was so since.
         let floor = version.max(state.known).max(state.shown);
         let shown = floor + (floor ^ version) % 2;
@@ -255,7 +255,7 @@ impl World {
         state.known = state.known.max(version);
         if let Told::Report { .. } = state.told.remove(0) {
             state.guard.settle(Aspect::Switch, moment(state.now));
-            state.cached = Some((version, state.now as i8));
+            state.cached = Some((version, state.now.cast_signed()));
             state.shown = state.shown.max(version);
         }
     }

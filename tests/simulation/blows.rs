@@ -48,7 +48,7 @@ impl House {
         self.court.borrow_mut().act(if killed { "killed" } else { "restarted" });
         self.court.borrow_mut().link_down = Some(self.line.now());
         tokio::time::sleep(away).await;
-        let damaged = (seed % 4 == 0).then(|| self.damage(seed)).flatten();
+        let damaged = seed.is_multiple_of(4).then(|| self.damage(seed)).flatten();
         let beginning = beginning(&self.vault, &self.rules, seed);
         if damaged.as_ref().is_some_and(|text| !self.vault.0.borrow().aside.contains(text)) {
             let what = || "a state that cannot be read was not set aside".into();
@@ -103,9 +103,9 @@ impl House {
         let text = memory.text.as_mut().filter(|text| !text.is_empty())?;
         let place = seed as usize % text.len();
         if seed & 8 == 0 {
-            text.truncate(place)
+            text.truncate(place);
         } else {
-            text[place] ^= 4
+            text[place] ^= 4;
         }
         self.court.borrow_mut().act("corrupt_state");
         Some(text.clone())
@@ -163,6 +163,10 @@ impl House {
 
     /// Reports come while the listener's mailbox is full: if one finds no room, nothing is vouched for until it is read
     /// again.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "nobody waits for these: they are there to fill the mailbox"
+    )]
     pub(crate) async fn lose_news(&self, chance: &mut Rng) {
         self.may_lose.set(true);
         let lamp = self.lamps[chance.usize(0..self.lamps.len())];

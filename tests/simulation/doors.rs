@@ -267,8 +267,12 @@ impl Doors {
         let heard = match door {
             0 => {
                 let mut body = json!({});
-                on.into_iter().for_each(|on| body["on"] = on.into());
-                level.into_iter().for_each(|level| body["brightness"] = level.into());
+                if let Some(on) = on {
+                    body["on"] = on.into();
+                }
+                if let Some(level) = level {
+                    body["brightness"] = level.into();
+                }
                 http::pane::wish(body.to_string().as_bytes(), &face).ok()
             }
             1 => {
@@ -286,8 +290,12 @@ impl Doors {
             }
             2 if self.broker.is_some() && self.said_at.is_some_and(|at| at <= now) => {
                 let mut body = json!({});
-                on.into_iter().for_each(|on| body["state"] = if on { "ON".into() } else { "OFF".into() });
-                level.into_iter().for_each(|level| body["brightness"] = level.into());
+                if let Some(on) = on {
+                    body["state"] = if on { "ON".into() } else { "OFF".into() };
+                }
+                if let Some(level) = level {
+                    body["brightness"] = level.into();
+                }
                 let topic = format!("conbus/home/{}/output/{}/set", point.serial, point.output.get());
                 let wishes = self.mqtt.heard(&topic, body.to_string().as_bytes(), moment());
                 self.mqtt.wished(face.place, true);

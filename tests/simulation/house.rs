@@ -243,13 +243,13 @@ pub(crate) fn build(chance: &mut Rng, knobs: &Knobs) -> House {
         ..Audience::default()
     };
     let (vault, rules) = (MemoryVault::default(), knobs.rules.clone());
-    let (app, life, guest) = daemon(&config, &line, &audience, beginning(&vault, &rules, chance.u64(..)));
+    let (app, alive, guest) = daemon(&config, &line, &audience, beginning(&vault, &rules, chance.u64(..)));
     let addrs = vec![None; lamps.len()];
     let looked_at = Cell::new(None);
     let actors = INSTALLED.iter().filter(|(_, kind)| kind.is_actor()).map(|(n, _)| serial(*n)).collect();
     let mut house = House {
         app,
-        life,
+        life: alive,
         guest,
         line,
         court,
@@ -282,7 +282,7 @@ pub(crate) fn wall() -> Duration {
     let right = Duration::from_secs(1_800_000_000) + moment().since_start();
     let jump = WALL_JUMP.get();
     let by = Duration::from_secs(jump.unsigned_abs());
-    if jump < 0 { right - by } else { right + by }
+    if jump < 0 { right.saturating_sub(by) } else { right + by }
 }
 
 pub(crate) fn beginning(vault: &MemoryVault, rules: &Rules, seed: u64) -> Beginning {
@@ -299,15 +299,15 @@ pub(crate) fn daemon(
     beginning: Beginning,
 ) -> (App, JoinHandle<()>, Guest) {
     let dials = vec![Box::new(LineDial(line.clone())) as Box<dyn conbusd::transport::Dial>];
-    let life = LocalSet::new();
+    let one_life = LocalSet::new();
     let (app, guest) = {
-        let _born = life.enter();
+        let _born = one_life.enter();
         let (port, audience) = Port::open(audience);
         let app = assemble_from(config, dials, &audience, beginning);
         let guest = port.let_in(&app, line);
         (app, guest)
     };
-    (app, spawn_local(life), guest)
+    (app, spawn_local(one_life), guest)
 }
 
 impl House {
@@ -401,7 +401,9 @@ impl House {
         if lost.iter().flatten().any(|lost| *lost > 0) && self.may_lose.get() {
             court.act("news_lost");
         } else {
-            lost.into_iter().for_each(|lost| court.bounded(("facts lost", lost), 0, now));
+            for lost in lost {
+                court.bounded(("facts lost", lost), 0, now);
+            }
         }
         court.connected(counters.connections_open_max, counters.connection_gap_min, now);
     }
