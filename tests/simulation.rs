@@ -57,7 +57,7 @@ const JUDGED_PERCENT_MIN: u64 = 90;
 const DAY_WITHIN: Duration = Duration::from_secs(300);
 
 /// Everything that can go wrong, by the names under which it is counted.
-const MISFORTUNES: [&str; 35] = [
+const MISFORTUNES: [&str; 36] = [
     "bad_checksum",
     "bad_reload",
     "black_hole",
@@ -76,6 +76,7 @@ const MISFORTUNES: [&str; 35] = [
     "late_report",
     "lost_reply",
     "lost_report",
+    "mailbox_full",
     "misaddressed",
     "oversized",
     "refusal",
