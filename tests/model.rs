@@ -5,6 +5,8 @@
 #![allow(clippy::print_stdout, reason = "the figures of a check, for whoever asks with --nocapture")]
 #![allow(missing_docs, reason = "tests are named, not documented")]
 
+#[path = "model/agreement.rs"]
+mod agreement;
 #[path = "model/bus.rs"]
 mod bus;
 

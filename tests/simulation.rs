@@ -8,10 +8,16 @@
 #![allow(clippy::print_stdout, reason = "the figures of a run, for whoever asks with --nocapture")]
 #![allow(missing_docs, reason = "tests are named, not documented")]
 
+#[path = "simulation/blows.rs"]
+mod blows;
 #[path = "simulation/court.rs"]
 mod court;
 #[path = "simulation/day.rs"]
 mod day;
+#[path = "simulation/doors.rs"]
+mod doors;
+#[path = "simulation/guest.rs"]
+mod guest;
 #[path = "simulation/house.rs"]
 mod house;
 #[path = "simulation/mutations.rs"]
@@ -32,6 +38,7 @@ mod wire;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use court::Figures;
 use day::{Outcome, start};
 use house::Knobs;
 
@@ -43,11 +50,23 @@ fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
+/// How many of the fresh answers must be held against the truth at least; the others are excused.
+const JUDGED_PERCENT_MIN: u64 = 90;
+
+/// What a day may take of a processor, built by `--profile sim`, also on a small and busy machine.
+const DAY_WITHIN: Duration = Duration::from_secs(300);
+
 /// Everything that can go wrong, by the names under which it is counted.
-const MISFORTUNES: [&str; 25] = [
+const MISFORTUNES: [&str; 36] = [
     "bad_checksum",
+    "bad_reload",
     "black_hole",
+    "broken_into",
+    "broker_lost",
+    "busy",
+    "corrupt_state",
     "disconnect",
+    "disk_full",
     "doubled",
     "fin",
     "garbage",
@@ -57,6 +76,9 @@ const MISFORTUNES: [&str; 25] = [
     "late_report",
     "lost_reply",
     "lost_report",
+    "mailbox_full",
+    "misaddressed",
+    "oversized",
     "refusal",
     "refused",
     "reload",
@@ -70,6 +92,8 @@ const MISFORTUNES: [&str; 25] = [
     "stall",
     "storm",
     "truncated",
+    "unterminated",
+    "wall_jump",
 ];
 
 /// Runs these seeds, two at a time, and fails with every complaint.
@@ -82,8 +106,8 @@ fn all_kept(seeds: impl IntoIterator<Item = u64>, length: Duration) -> Vec<Outco
     let outcomes: Vec<Outcome> = seeds.chunks(2).flat_map(two).collect();
     for outcome in &outcomes {
         println!(
-            "seed {} trace {:016x} {:?} {:?}",
-            outcome.seed, outcome.trace, outcome.figures, outcome.faults
+            "seed {} trace {:016x} processor {:.1?} {:?} {:?}",
+            outcome.seed, outcome.trace, outcome.cpu, outcome.figures, outcome.faults
         );
     }
     let complaints: Vec<String> = outcomes.iter().filter_map(Outcome::complaint).collect();
@@ -112,6 +136,11 @@ fn every_promise_is_kept_on_the_fixed_days_and_everything_goes_wrong_once() {
     let struck: BTreeSet<&str> = outcomes.iter().flat_map(counted).collect();
     let missing: Vec<&str> = MISFORTUNES.into_iter().filter(|name| !struck.contains(name)).collect();
     assert!(missing.is_empty(), "never happened: {missing:?}");
+    let total = |of: fn(&Figures) -> u64| outcomes.iter().map(|outcome| of(&outcome.figures)).sum::<u64>();
+    let (fresh, judged) = (total(|figures| figures.fresh), total(|figures| figures.judged));
+    println!("{fresh} fresh answers, {judged} judged, {} excused", fresh - judged);
+    assert!(judged * 100 >= fresh * JUDGED_PERCENT_MIN, "{judged} of {fresh} judged");
+    assert!(total(|figures| figures.groups) > 0, "no group was judged");
 }
 
 #[test]
@@ -119,6 +148,10 @@ fn every_promise_is_kept_on_the_fixed_days_and_everything_goes_wrong_once() {
 fn every_promise_is_kept_through_a_day_of_twenty_four_hours() {
     let seed = from_environment("SIMULATION_SEED", 1);
     let outcome = all_kept([seed], minutes(24 * 60)).remove(0);
+    assert!(outcome.cpu <= DAY_WITHIN, "a day took {:?} of a processor", outcome.cpu);
+    let Figures { fresh, judged, .. } = outcome.figures;
+    println!("{fresh} fresh answers, {judged} judged, {} excused", fresh - judged);
+    assert!(judged * 100 >= fresh * JUDGED_PERCENT_MIN, "{judged} of {fresh} judged");
     assert!(outcome.figures.sent + outcome.figures.heard >= 500_000, "{:?}", outcome.figures);
     assert!(outcome.figures.recoveries >= 100, "{:?}", outcome.figures);
 }

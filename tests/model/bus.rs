@@ -12,11 +12,11 @@ use stateright::{Model, Property};
 /// How long a module takes to report a change at most, in ticks.
 const REPORT_LAG: u8 = 2;
 /// How long a query may stay unanswered.
-const TIME_OUT: u8 = 2;
+pub(crate) const TIME_OUT: u8 = 2;
 /// The assumption L: a reply is under way for less than this.
-const REPLY_LIFE: u8 = 5;
+pub(crate) const REPLY_LIFE: u8 = 5;
 /// The assumption F: a reply to another master, or a duplicate, is heard in less than this.
-const FOREIGN_LAG: u8 = 2;
+pub(crate) const FOREIGN_LAG: u8 = 2;
 
 /// What is left out of the rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -97,14 +97,14 @@ struct Left {
 
 /// A reply under way.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-struct Flying {
-    version: u8,
+pub(crate) struct Flying {
+    pub(crate) version: u8,
     deadline: u8,
 }
 
 /// What a module tells by itself, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Told {
+pub(crate) enum Told {
     Report { version: u8, deadline: u8 },
     Acknowledged { version: u8, deadline: u8 },
 }
@@ -118,26 +118,27 @@ impl Told {
 
 /// A query that the daemon knows of and that waits for its reply.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Open {
-    at: u8,
-    seq: u64,
-    ours: bool,
+pub(crate) struct Open {
+    pub(crate) at: u8,
+    pub(crate) seq: u64,
+    pub(crate) ours: bool,
 }
 
 /// Everything there is at one moment.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct State {
-    now: u8,
-    seq: u64,
+    pub(crate) now: u8,
+    pub(crate) seq: u64,
     /// When each version ended; the last one has not.
     ended: Vec<u8>,
     guard: Guard,
     newest: Option<(u64, u8)>,
-    open: Vec<Open>,
-    flying: Vec<Flying>,
-    told: Vec<Told>,
+    pub(crate) open: Vec<Open>,
+    pub(crate) flying: Vec<Flying>,
+    pub(crate) told: Vec<Told>,
     up: bool,
-    cached: Option<(u8, u8)>,
+    /// What is remembered, also when it is not vouched for: the version and its stamp.
+    pub(crate) cached: Option<(u8, i8)>,
     /// The newest version that an event or an acknowledgement has told.
     known: u8,
     /// The newest version that was ever believed.
@@ -225,12 +226,14 @@ impl World {
 
     /// A reply enters the cache, unless something with a younger stamp is there.
     fn believe(state: &mut State, version: u8, not_before: Moment) {
-        let stamp = not_before.since(moment(0)).as_millis() as u8;
+        // A stamp may lie before the beginning.
+        let (zero, stamp) = (moment(0), not_before);
+        let stamp = stamp.since(zero).as_millis() as i8 - zero.since(stamp).as_millis() as i8;
         if state.cached.is_some_and(|(_, cached)| cached > stamp) {
             return;
         }
         let ended = state.ended.get(usize::from(version)).copied();
-        let honest = ended.is_none_or(|ended| ended + FOREIGN_LAG >= stamp);
+        let honest = ended.is_none_or(|ended| (ended + FOREIGN_LAG).cast_signed() >= stamp);
         // On is on: an old reply harms nobody when the output is so again, and was so since.
         let floor = version.max(state.known).max(state.shown);
         let shown = floor + (floor ^ version) % 2;
@@ -252,7 +255,7 @@ impl World {
         state.known = state.known.max(version);
         if let Told::Report { .. } = state.told.remove(0) {
             state.guard.settle(Aspect::Switch, moment(state.now));
-            state.cached = Some((version, state.now));
+            state.cached = Some((version, state.now.cast_signed()));
             state.shown = state.shown.max(version);
         }
     }
@@ -301,7 +304,6 @@ impl World {
         }
         state.open.clear();
         state.told.clear();
-        state.cached = None;
     }
 
     fn may_tick(&self, state: &State) -> bool {

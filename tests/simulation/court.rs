@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 use std::time::Duration;
 
 use conbusd::conbus::Point;
+use conbusd::doors::Reload;
+use conbusd::policy::store::Want;
 use conbusd::policy::{Freshness, Moment, Origin};
 
 use crate::truth::Truth;
@@ -31,6 +34,8 @@ pub(crate) enum Promise {
     Freshness,
     /// S4: fresh beyond the bound, or with the link down.
     Expired,
+    /// S6: a value of which nothing was ever said.
+    Invention,
     /// S5: a confirmed command that did not happen, or a fresh read without it.
     OwnWrites,
     /// A reading younger than asked for, or not told stale.
@@ -45,6 +50,8 @@ pub(crate) enum Promise {
     Connection,
     /// A queue beyond its bound.
     Queue,
+    /// A door that takes a wish for another one.
+    Wish,
     /// Not fresh and true again in time after the faults had stopped.
     Liveness,
     /// S7: a module in use that nobody asked for two periods, though there was bus time.
@@ -66,6 +73,21 @@ pub(crate) enum Window {
     Accessory,
     /// An accessory to the doors.
     Told,
+    /// The HTTP door to whoever asks.
+    Http,
+    /// The HTTP door to whoever follows.
+    HttpEvent,
+    /// The HomeKit door, in answers and events.
+    HomeKit,
+    /// The MQTT door, as it lies at the broker.
+    Mqtt,
+}
+
+impl Window {
+    /// Whether its words say how fresh they are; those of the other doors are the last ones that were told.
+    fn says_freshness(self) -> bool {
+        !matches!(self, Self::HomeKit | Self::Mqtt)
+    }
 }
 
 /// What somebody was shown.
@@ -99,6 +121,10 @@ impl fmt::Display for Violation {
 pub(crate) struct Figures {
     pub(crate) shown: u64,
     pub(crate) fresh: u64,
+    /// Of the fresh ones, those that were held against the truth; the others were excused.
+    pub(crate) judged: u64,
+    /// Fresh groups that were held against the truth of their members.
+    pub(crate) groups: u64,
     pub(crate) sent: u64,
     pub(crate) heard: u64,
     pub(crate) commands: u64,
@@ -156,6 +182,17 @@ impl Court {
         *self.figures.acts.entry(what).or_default() += 1;
     }
 
+    /// A report came that had not been true for long: what it shows is outside of the assumptions.
+    pub(crate) fn came_late(&mut self, point: Point, on: bool, now: Duration) {
+        let from = now.saturating_sub(REPORT_LAG);
+        if self.truth.points().any(|other| other == point)
+            && self.truth.of(point).on.held(on, from, now, 0).is_none()
+        {
+            let until = now + self.ttl;
+            self.truth.excuse(until, |other| other == point);
+        }
+    }
+
     /// Notes a broken promise.
     pub(crate) fn broken(&mut self, promise: Promise, at: Duration, what: impl FnOnce() -> String) {
         let count = self.verdicts.entry(promise).or_default();
@@ -177,8 +214,12 @@ impl Court {
             self.broken(Promise::Restart, now, || format!("{window:?} vouches for what was kept: {shown:?}"));
         }
         let life = self.truth.of(shown.point);
+        let invented = (shown.on.is_some() && life.said_on.is_silent())
+            || (shown.on == Some(true) && shown.level.is_some() && life.said_level.is_silent());
         let never_said = shown.on.is_some_and(|on| !life.said_on.ever(u8::from(on)));
-        if never_said {
+        if invented {
+            self.broken(Promise::Invention, now, || format!("{window:?} knows what nobody told: {shown:?}"));
+        } else if never_said {
             self.broken(Promise::Provenance, now, || {
                 format!("{window:?} shows what was never said: {shown:?}")
             });
@@ -194,10 +235,10 @@ impl Court {
             self.broken(Promise::Freshness, now, || format!("{window:?} fresh without a value: {shown:?}"));
             return;
         };
-        if observed + self.ttl < now {
+        if window.says_freshness() && observed + self.ttl < now {
             self.broken(Promise::Expired, now, || format!("{window:?} fresh beyond the bound: {shown:?}"));
         }
-        if self.link_down.is_some_and(|since| since < now) {
+        if window.says_freshness() && self.link_down.is_some_and(|since| since < now) {
             self.broken(Promise::Expired, now, || format!("{window:?} fresh with the link down: {shown:?}"));
         }
         if observed > now {
@@ -219,6 +260,7 @@ impl Court {
         if now < life.excused_until {
             return;
         }
+        self.figures.judged += 1;
         let lag = if shown.origin == Some(Origin::Report) { REPORT_LAG } else { REPLY_LAG };
         let floor = self.floors.entry((window, shown.point)).or_default();
         let from = observed.saturating_sub(lag);
@@ -283,10 +325,87 @@ impl Court {
             });
             return;
         }
-        for window in [Window::Cache, Window::Accessory] {
+        for window in [Window::Cache, Window::Accessory, Window::Http] {
             let floor = self.floors.entry((window, point)).or_default();
             floor.on = floor.on.max(switched.unwrap_or(0));
             floor.level = floor.level.max(dimmed.flatten().unwrap_or(0));
+        }
+    }
+
+    /// A group of these outputs was shown fresh: on when one of them is, off when all are.
+    pub(crate) fn group(&mut self, members: &[Point], on: Option<bool>, observed: Duration, now: Duration) {
+        self.trace((now, members, on));
+        let from = observed.saturating_sub(REPORT_LAG);
+        let Some(on) = on else {
+            self.broken(Promise::Freshness, now, || format!("a group fresh without a value: {members:?}"));
+            return;
+        };
+        let lives: Vec<_> = members.iter().map(|member| self.truth.of(*member)).collect();
+        if lives.iter().any(|life| now < life.excused_until) {
+            return;
+        }
+        let held = |life: &&crate::truth::Life| life.on.held(on, from, now, 0).is_some();
+        let right = if on { lives.iter().any(held) } else { lives.iter().all(held) };
+        self.figures.groups += 1;
+        if !right {
+            self.broken(Promise::Freshness, now, || format!("a group of {members:?} is not on={on}"));
+        }
+    }
+
+    /// A question took so long, not counting what the machine stood still; `what` names it and its output.
+    pub(crate) fn answered(&mut self, (what, point): (&str, Point), took: Range<Duration>, within: Duration) {
+        if took.end > took.start + within {
+            self.broken(Promise::Deadline, took.end, || {
+                format!("{what} {point:?} took {:?}", took.end.saturating_sub(took.start))
+            });
+        }
+    }
+
+    /// A reader wanted this and was shown that.
+    pub(crate) fn wanted(&mut self, max_age: Want, shown: &Shown, now: Duration) {
+        if let Want::Since(since) = max_age
+            && shown.freshness == Freshness::Fresh
+            && shown.observed_at.is_none_or(|observed| observed < since)
+        {
+            self.broken(Promise::MaxAge, now, || format!("wanted since {since:?}, got {shown:?}"));
+        }
+    }
+
+    /// Many readers at once had a module read so often, where so often would have done.
+    pub(crate) fn joined(&mut self, readers: usize, (reads, most): (u64, u64), now: Duration) {
+        if reads > most {
+            self.broken(Promise::SingleFlight, now, || format!("{readers} readers cost {reads} telegrams"));
+        }
+    }
+
+    /// What somebody has in hand, and how much it may be.
+    pub(crate) fn bounded(&mut self, (name, value): (&str, Option<u64>), bound: u64, now: Duration) {
+        if value.is_none_or(|value| value > bound) {
+            self.broken(Promise::Queue, now, || format!("{name} is {value:?}, its bound {bound}"));
+        }
+    }
+
+    /// How many connections the gateway has seen at once, and how soon one followed another.
+    pub(crate) fn connected(&mut self, at_once: u64, gap: Option<Duration>, now: Duration) {
+        if at_once > 1 {
+            self.broken(Promise::Connection, now, || "two at once".into());
+        }
+        if gap.is_some_and(|gap| gap < Duration::from_millis(250)) {
+            self.broken(Promise::Connection, now, || format!("dialled {gap:?} after the last one"));
+        }
+    }
+
+    /// Another config was read, on these connections before and after it, and took so long.
+    pub(crate) fn reloaded(&mut self, reload: &Reload, connections: (u64, u64), took: Range<Duration>) {
+        let now = took.end;
+        if reload.error.is_some()
+            || !reload.needs_restart.is_empty()
+            || now > took.start + Duration::from_secs(1)
+        {
+            self.broken(Promise::Reload, now, || format!("begun at {:?}: {reload:?}", took.start));
+        }
+        if connections.0 != connections.1 {
+            self.broken(Promise::Reload, now, || "it had the gateway dialled anew".into());
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix::System;
 use conbusd::actors::now as moment;
 use conbusd::conbus::Percent;
+use conbusd::doors::http::pane;
 use conbusd::policy::store::Want;
 use conbusd::policy::switch::{Target, Until};
 use fastrand::Rng;
@@ -24,10 +25,24 @@ const RECOVERED_WITHIN: Duration = Duration::from_secs(90);
 /// How long after the last fault the polls have found their pace again.
 const POLLED_AFTER: Duration = Duration::from_secs(60);
 
+/// Runs beyond it are better built with some optimisation.
+const LONG: Duration = Duration::from_secs(2 * 3_600);
+
+/// How long modules are watched whom nobody asks anything but the poller.
+const LEFT_ALONE: Duration = Duration::from_secs(12);
+
+/// What this thread has had of a processor; nothing where the system does not tell.
+fn cpu() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(told.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0))
+}
+
 /// What came of a run.
 pub(crate) struct Outcome {
     pub(crate) seed: u64,
     pub(crate) length: Duration,
+    /// What the run took of a processor.
+    pub(crate) cpu: Duration,
     pub(crate) trace: u64,
     pub(crate) figures: Figures,
     pub(crate) verdicts: BTreeMap<Promise, u64>,
@@ -43,12 +58,13 @@ impl Outcome {
         }
         let mut text = format!(
             "seed {} broke promises in {:?}: {:?}\nreplay: SIMULATION_SEED={} SIMULATION_MINUTES={} \
-             cargo test --test simulation replay -- --ignored --nocapture\n",
+             cargo test {}--test simulation replay -- --ignored --nocapture\n",
             self.seed,
             self.length,
             self.verdicts,
             self.seed,
             self.length.as_secs() / 60,
+            if self.length > LONG { "--profile sim " } else { "" },
         );
         for violation in &self.violations {
             let _ = writeln!(text, "  {violation}");
@@ -92,6 +108,7 @@ async fn live(seed: u64, length: Duration, knobs: Knobs) -> Outcome {
     Outcome {
         seed,
         length,
+        cpu: cpu(),
         trace: court.trace_hash(),
         figures: court.figures.clone(),
         verdicts: court.verdicts.clone(),
@@ -122,6 +139,10 @@ impl Day {
             self.mood_until = now + Duration::from_millis(self.chance.u64(5_000..120_000));
         }
         self.weather.turn(&self.house.line, &mut self.chance);
+        if !self.weather.stormy {
+            self.house.disk(false);
+        }
+        self.house.doors.borrow_mut().speak();
         self.act();
         self.house.inspect().await;
         if self.weather.stormy && now >= self.blow_at {
@@ -148,8 +169,8 @@ impl Day {
     /// The daemon itself is hit: its machine stands still, or it ends and is started again.
     async fn blow(&mut self) {
         let ms = |least, most, chance: &mut Rng| Duration::from_millis(chance.u64(least..most));
-        match self.chance.u8(0..4) {
-            0 | 1 => {
+        match self.chance.u8(0..12) {
+            0..4 => {
                 for _ in 0..self.chance.u8(0..4) {
                     let lamp = self.house.lamps[self.chance.usize(0..self.house.lamps.len())];
                     self.house.touch(lamp, &self.weather, &mut self.chance);
@@ -157,10 +178,16 @@ impl Day {
                 let how_long = ms(200, 20_000, &mut self.chance);
                 self.house.stall(how_long).await;
             }
+            4 | 5 => self.house.overload(&mut self.chance),
+            6 => self.house.lose_news(&mut self.chance).await,
+            7 => {
+                self.house.jump(&mut self.chance);
+                self.house.disk(true);
+            }
             way => {
                 // No sooner than systemd starts it again, and not before the last reply is gone.
                 let away = ms(3_500, 20_000, &mut self.chance);
-                self.house.restart(way == 2, away, self.chance.u64(..)).await;
+                self.house.restart(way < 10, away, self.chance.u64(..)).await;
             }
         }
     }
@@ -171,22 +198,30 @@ impl Day {
         let lamp = house.lamps[index];
         let serial = lamp.point.serial;
         match chance.u8(0..100) {
-            0..30 => house.read(index, want(chance)),
+            0..25 => house.read(index, want(chance)),
+            25..27 => house.guest(lamp, weather, chance),
+            27 => house.misaddressed(serial, chance),
+            28 => house.together(chance),
+            29 => {
+                let mut doors = house.doors.borrow_mut();
+                let there = doors.has_broker();
+                doors.broker_is(!there);
+                doors.read_all();
+            }
             30..36 => (0..house.lamps.len()).for_each(|index| house.read(index, Want::Any)),
             36..42 => house.read_cache(index, want(chance)),
             42..56 => {
                 let until = if chance.u8(0..4) == 0 { Until::Accepted } else { Until::Confirmed };
-                house.command(index, target(lamp.dims, chance), until);
+                let target = target(lamp.dims, chance);
+                let target = house.doors.borrow_mut().wish(index, target, chance.u8(0..4));
+                house.command(index, target, until);
             }
             56..72 => house.touch(lamp, weather, chance),
             72..78 => house.foreign_read(serial, weather, chance),
             78..80 => house.foreign_command(lamp, weather, chance),
             80..84 => house.unheard_read(serial, weather, chance),
             84..88 => house.echo(weather, chance),
-            88 => {
-                house.court.borrow_mut().act("garbage");
-                house.garbage(chance);
-            }
+            88 => house.garbage(chance),
             89..92 => house.press(chance),
             92 => house.stranger(chance),
             93 => house.toggle_reports(serial, chance),
@@ -200,6 +235,9 @@ impl Day {
     /// Everything bad ends; in time everything that is used is fresh and true again, and cheap to read.
     async fn trial(&mut self) {
         self.weather.calm(&self.house.line, RECOVERED_WITHIN * 2);
+        self.house.disk(false);
+        self.house.line.inside.borrow_mut().take();
+        self.house.doors.borrow_mut().broker_is(true);
         let began = self.house.line.now();
         while self.house.line.now() < began + RECOVERED_WITHIN {
             (0..self.house.lamps.len()).for_each(|index| self.house.read(index, Want::Any));
@@ -217,6 +255,11 @@ impl Day {
         (0..self.house.lamps.len()).for_each(|index| self.house.read(index, Want::Any));
         tokio::time::sleep(Duration::from_secs(6)).await;
         self.house.all_well().await;
+        self.house.doors.borrow_mut().all_well();
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        self.house.line.pace.borrow_mut().leave_alone(true);
+        tokio::time::sleep(LEFT_ALONE).await;
+        self.house.line.pace.borrow_mut().leave_alone(false);
         self.house.line.forget_storms();
         let serial = self.house.actors[self.chance.usize(0..self.house.actors.len())];
         self.house.crowd(serial).await;
@@ -228,7 +271,7 @@ impl Day {
 fn want(chance: &mut Rng) -> Want {
     match chance.u8(0..4) {
         0 => Want::Any,
-        1 => Want::Since(moment().before(Duration::from_millis(chance.u64(0..10_000)))),
+        1 => pane::want(&format!("max_age_ms={}", chance.u64(0..10_000)), moment()).unwrap(),
         _ => Want::Known,
     }
 }

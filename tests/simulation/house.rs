@@ -6,28 +6,28 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler};
+use actix::Actor;
 use conbusd::actors::accessory::AccessoryAddr;
-use conbusd::actors::events::{
-    AccessoryChanged, AccessoryId, CaptureUse, GetState, LinkChanged, LinkState, Observe,
-};
+use conbusd::actors::events::{CaptureUse, Observe};
 use conbusd::actors::keeper::KeeperPlan;
 use conbusd::actors::{ask, now as moment};
 use conbusd::app::restore::restore;
 use conbusd::app::{App, Audience, Beginning, Rules, assemble_from};
 use conbusd::conbus::{ModuleType, Percent, Point, SerialNumber};
 use conbusd::config::{self, Config};
-use conbusd::doors::Roll;
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup};
-use conbusd::policy::store::Want;
 use conbusd::policy::switch::AccessoryState;
-use conbusd::policy::{AccessoryKind, Freshness, KeepingPlan, Origin};
+use conbusd::policy::{AccessoryKind, KeepingPlan};
 use conbusd::vault::MemoryVault;
 use fastrand::Rng;
+use serde_json::Value;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
-use crate::court::{Court, Promise, Shown, Window};
+use crate::court::{Court, Promise, Shown};
+use crate::doors::{Door, Doors, group_id};
+use crate::guest::{Guest, Port};
 use crate::pace::Pace;
-use crate::wire::{Line, LineDial, REPLY_LIFE};
+use crate::wire::{Line, LineDial};
 
 /// What a run is made of besides its seed.
 #[derive(Clone, Default)]
@@ -44,7 +44,7 @@ pub(crate) struct Knobs {
 const LOOKED_EVERY: Duration = Duration::from_millis(250);
 
 /// One lamp.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Lamp {
     pub(crate) point: Point,
     pub(crate) dims: bool,
@@ -53,6 +53,9 @@ pub(crate) struct Lamp {
 /// The house and the daemon.
 pub(crate) struct House {
     pub(crate) app: App,
+    /// Everything that dies with the daemon.
+    pub(crate) life: JoinHandle<()>,
+    pub(crate) guest: Guest,
     pub(crate) line: Rc<Line>,
     pub(crate) court: Rc<RefCell<Court>>,
     pub(crate) lamps: Rc<Vec<Lamp>>,
@@ -60,73 +63,18 @@ pub(crate) struct House {
     pub(crate) max_entries: usize,
     pub(crate) ttl: Duration,
     pub(crate) polls: bool,
-    /// Lamps whose wish the doors have heard of since the daemon started.
-    wished: Rc<RefCell<BTreeSet<usize>>>,
     /// Whom to ask about a lamp; nobody while it is not configured.
     pub(crate) addrs: Vec<Option<AccessoryAddr>>,
-    roll: Rc<RefCell<Option<Roll>>>,
+    /// Whom to ask about the group and the scene; nobody in a house without them.
+    pub(crate) ensembles: Vec<AccessoryAddr>,
+    pub(crate) doors: Rc<RefCell<Doors>>,
     looked_at: Cell<Option<Duration>>,
-    vault: MemoryVault,
-    file: ConfigFile,
-    audience: Audience,
-    rules: Rules,
-}
-
-/// What the doors would have been told.
-struct Door {
-    court: Rc<RefCell<Court>>,
-    line: Rc<Line>,
-    lamps: Rc<Vec<Lamp>>,
-    wished: Rc<RefCell<BTreeSet<usize>>>,
-    roll: Rc<RefCell<Option<Roll>>>,
-}
-
-impl Door {
-    /// Which lamp tells its changes by this place.
-    fn lamp(&self, place: AccessoryId) -> Option<usize> {
-        let roll = self.roll.borrow();
-        let cards = roll.as_ref()?.borrow();
-        let point = cards.at(place)?.face.point?;
-        self.lamps.iter().position(|lamp| lamp.point == point)
-    }
-}
-
-impl Actor for Door {
-    type Context = Context<Self>;
-}
-
-impl Handler<AccessoryChanged> for Door {
-    type Result = ();
-
-    fn handle(&mut self, changed: AccessoryChanged, _: &mut Context<Self>) {
-        let Some(place) = self.lamp(changed.id) else { return };
-        let (shown, now) = (shown(self.lamps[place], &changed.state), self.line.now());
-        let mut court = self.court.borrow_mut();
-        if shown.freshness == Freshness::Pending {
-            self.wished.borrow_mut().insert(place);
-        } else if shown.origin == Some(Origin::Snapshot) && !self.wished.borrow().contains(&place) {
-            court.broken(Promise::Restart, now, || format!("what was kept is announced: {shown:?}"));
-        }
-        court.shown(Window::Told, &shown, now);
-    }
-}
-
-impl Handler<LinkChanged> for Door {
-    type Result = ();
-
-    fn handle(&mut self, changed: LinkChanged, _: &mut Context<Self>) {
-        let now = self.line.now();
-        let mut court = self.court.borrow_mut();
-        court.trace((now, changed.state as u8));
-        match changed.state {
-            LinkState::Up => {
-                court.figures.connections += 1;
-                court.link_down = None;
-            }
-            LinkState::Down => court.link_down = court.link_down.or(Some(now)),
-            LinkState::Dialling => {}
-        }
-    }
+    /// Whether facts may have been lost since the daemon started.
+    pub(crate) may_lose: Cell<bool>,
+    pub(crate) vault: MemoryVault,
+    pub(crate) file: ConfigFile,
+    pub(crate) audience: Audience,
+    pub(crate) rules: Rules,
 }
 
 /// What an accessory shows, in the words of the court.
@@ -141,7 +89,8 @@ pub(crate) fn shown(lamp: Lamp, state: &AccessoryState) -> Shown {
     }
 }
 
-fn serial(n: u8) -> SerialNumber {
+/// The module with this link number.
+pub(crate) fn serial(n: u8) -> SerialNumber {
     format!("00123450{n:02}").parse().unwrap()
 }
 
@@ -157,19 +106,33 @@ const INSTALLED: [(u8, ModuleType); 8] = [
 ];
 
 /// What is in the config file; people write it anew while the daemon runs.
-struct ConfigFile {
+pub(crate) struct ConfigFile {
     ttl: Duration,
     max_entries: usize,
     polls: bool,
     /// Modules that are not in it, by link number, and lamps that are not, by link number and output.
     modules_gone: BTreeSet<u8>,
     lamps_gone: BTreeSet<(u8, u8)>,
+    /// Whether there are a group and a scene.
+    ensembles: bool,
     /// How often it was written anew.
     edition: u64,
 }
 
 impl ConfigFile {
-    fn parse(&self) -> Config {
+    pub(crate) fn parse(&self) -> Config {
+        config::parse("simulation.toml", &self.text(), Path::new("/")).unwrap()
+    }
+
+    /// The lamps of the group and the scene that are there.
+    fn together(&self) -> Vec<(u8, u8)> {
+        let there = |(n, output): &(u8, u8)| {
+            !self.modules_gone.contains(n) && !self.lamps_gone.contains(&(*n, *output))
+        };
+        [(1, 0), (4, 1), (5, 2), (7, 0)].into_iter().filter(there).collect()
+    }
+
+    pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "[cache]\nttl = \"{}ms\"\nmax_entries = {}\n[poller]\nenabled = {}\n\
              [[gateway]]\nid = \"home\"\naddress = \"127.0.0.1:10001\"\n",
@@ -189,11 +152,25 @@ impl ConfigFile {
                 );
             }
         }
-        config::parse("simulation.toml", &text, Path::new("/")).unwrap()
+        let together = self.together();
+        if self.ensembles && !together.is_empty() {
+            let names: Vec<String> =
+                together.iter().map(|(n, output)| format!("\"m{n}o{output}\"")).collect();
+            let targets: Vec<String> =
+                names.iter().map(|id| format!("{{ accessory = {id}, on = false }}")).collect();
+            text += &format!(
+                "[[group]]\nid = \"{}\"\nname = \"Together\"\nmembers = [{}]\n\
+                 [[scene]]\nid = \"dark\"\nname = \"Dark\"\ntargets = [{}]\n",
+                group_id(&together),
+                names.join(", "),
+                targets.join(", ")
+            );
+        }
+        text
     }
 
     /// Every lamp has another name; lamps and at times a whole module come or go.
-    fn write_anew(&mut self, chance: &mut Rng) {
+    pub(crate) fn write_anew(&mut self, chance: &mut Rng) {
         self.edition += 1;
         let n = chance.u8(1..=7);
         if chance.u8(0..3) == 0 && self.modules_gone.len() < 2 {
@@ -242,6 +219,7 @@ pub(crate) fn build(chance: &mut Rng, knobs: &Knobs) -> House {
         polls,
         modules_gone: BTreeSet::new(),
         lamps_gone: BTreeSet::new(),
+        ensembles: chance.bool(),
         edition: 0,
     };
     let config = file.parse();
@@ -254,26 +232,25 @@ pub(crate) fn build(chance: &mut Rng, knobs: &Knobs) -> House {
     let court = Rc::new(RefCell::new(Court::new(ttl)));
     let emulator = Emulator::new(setup);
     let modules = INSTALLED.map(|(n, kind)| (serial(n), kind, n));
-    let pace = Pace::new(BTreeSet::from([serial(99)]));
+    let pace = Pace::new(BTreeSet::from([serial(99)]), BTreeSet::from([serial(7)]));
     let line = Line::new(emulator, court.clone(), pace, modules.into());
     line.sample();
-    let wished = Rc::new(RefCell::default());
-    let roll = Rc::new(RefCell::new(None));
-    let (told, on, of) = (court.clone(), line.clone(), lamps.clone());
-    let door =
-        Door { court: told, line: on, lamps: of, wished: Rc::clone(&wished), roll: Rc::clone(&roll) }.start();
+    let doors = Rc::new(RefCell::new(Doors::new(court.clone(), line.clone(), lamps.clone())));
+    let door = Door(doors.clone()).start();
     let audience = Audience {
         accessories: vec![door.clone().recipient()],
         links: vec![door.recipient()],
         ..Audience::default()
     };
     let (vault, rules) = (MemoryVault::default(), knobs.rules.clone());
-    let app = daemon(&config, &line, &audience, beginning(&vault, &rules, chance.u64(..)));
+    let (app, alive, guest) = daemon(&config, &line, &audience, beginning(&vault, &rules, chance.u64(..)));
     let addrs = vec![None; lamps.len()];
     let looked_at = Cell::new(None);
     let actors = INSTALLED.iter().filter(|(_, kind)| kind.is_actor()).map(|(n, _)| serial(*n)).collect();
     let mut house = House {
         app,
+        life: alive,
+        guest,
         line,
         court,
         lamps,
@@ -281,10 +258,11 @@ pub(crate) fn build(chance: &mut Rng, knobs: &Knobs) -> House {
         max_entries,
         ttl,
         polls,
-        wished,
         addrs,
-        roll,
+        ensembles: Vec::new(),
+        doors,
         looked_at,
+        may_lose: Cell::default(),
         vault,
         file,
         audience,
@@ -294,49 +272,100 @@ pub(crate) fn build(chance: &mut Rng, knobs: &Knobs) -> House {
     house
 }
 
-/// A wall clock that follows virtual time.
-fn wall() -> Duration {
-    Duration::from_secs(1_800_000_000) + moment().since_start()
+thread_local! {
+    /// How much more the wall clock shows than it should, in seconds.
+    pub(crate) static WALL_JUMP: Cell<i64> = const { Cell::new(0) };
 }
 
-fn beginning(vault: &MemoryVault, rules: &Rules, seed: u64) -> Beginning {
+/// A wall clock that follows virtual time, but for its jumps.
+pub(crate) fn wall() -> Duration {
+    let right = Duration::from_secs(1_800_000_000) + moment().since_start();
+    let jump = WALL_JUMP.get();
+    let by = Duration::from_secs(jump.unsigned_abs());
+    if jump < 0 { right.saturating_sub(by) } else { right + by }
+}
+
+pub(crate) fn beginning(vault: &MemoryVault, rules: &Rules, seed: u64) -> Beginning {
     let plan = KeeperPlan { keeping: KeepingPlan::default(), vault: Box::new(vault.clone()), wall };
     let restored = restore(vault, wall()).snapshot;
     Beginning { seed, rules: rules.clone(), restored, keeper: Some(plan) }
 }
 
-fn daemon(config: &Config, line: &Rc<Line>, audience: &Audience, beginning: Beginning) -> App {
+/// Starts the daemon in a life of its own, which can be taken from it, and lets a guest in at the shared port.
+pub(crate) fn daemon(
+    config: &Config,
+    line: &Rc<Line>,
+    audience: &Audience,
+    beginning: Beginning,
+) -> (App, JoinHandle<()>, Guest) {
     let dials = vec![Box::new(LineDial(line.clone())) as Box<dyn conbusd::transport::Dial>];
-    assemble_from(config, dials, audience, beginning)
+    let one_life = LocalSet::new();
+    let (app, guest) = {
+        let _born = one_life.enter();
+        let (port, audience) = Port::open(audience);
+        let app = assemble_from(config, dials, &audience, beginning);
+        let guest = port.let_in(&app, line);
+        (app, guest)
+    };
+    (app, spawn_local(one_life), guest)
 }
 
 impl House {
     /// Looks who stands for which lamp now.
-    fn find(&mut self) {
+    pub(crate) fn find(&mut self) {
         let roll = self.app.roll();
         {
             let cards = roll.borrow();
             let addr = |point| cards.all().iter().find(|card| card.face.point == point);
             self.addrs =
                 self.lamps.iter().map(|lamp| addr(Some(lamp.point)).map(|card| card.addr.clone())).collect();
+            let ensembles = cards.all().iter().filter(|card| card.face.point.is_none());
+            self.ensembles = ensembles.map(|card| card.addr.clone()).collect();
         }
-        *self.roll.borrow_mut() = Some(roll);
+        self.doors.borrow_mut().rehouse(roll, &self.file.parse());
     }
 
     /// The config file is written anew and read, while everything goes on.
     pub(crate) async fn reload(&mut self, chance: &mut Rng) {
+        if chance.u8(0..5) == 0 {
+            self.reload_badly(chance);
+            return;
+        }
         self.file.write_anew(chance);
         let (connection, at) = (self.line.connection(), self.line.now());
         let reload = self.app.reload(&self.file.parse()).await;
         self.find();
-        let now = self.line.now();
         let mut court = self.court.borrow_mut();
         court.act("reload");
-        if reload.error.is_some() || !reload.needs_restart.is_empty() || now > at + Duration::from_secs(1) {
-            court.broken(Promise::Reload, now, || format!("begun at {at:?}: {reload:?}"));
+        court.reloaded(&reload, (connection, self.line.connection()), at..self.line.now());
+    }
+
+    /// The config file has a mistake: it is told, and nothing changes.
+    fn reload_badly(&self, chance: &mut Rng) {
+        let text = self.file.text();
+        let bad = match chance.u8(0..3) {
+            0 => text.replacen("[[accessory]]", "[[accessory]", 1),
+            1 => text.replacen("kind = \"light\"", "kind = \"candle\"", 1),
+            _ => {
+                text + "[[accessory]]\nid = \"nowhere\"\nname = \"Nowhere\"\nkind = \"light\"\n\
+                         module = \"0099999999\"\noutput = 0\n"
+            }
+        };
+        let (before, generation) =
+            (self.app.roll().borrow().all().len(), self.app.reloads().borrow().generation);
+        let now = self.line.now();
+        let mut court = self.court.borrow_mut();
+        court.act("bad_reload");
+        match config::parse("simulation.toml", &bad, Path::new("/")) {
+            Ok(_) => court.broken(Promise::Reload, now, || format!("it was taken:\n{bad}")),
+            Err(mistakes) => self.app.reload_refused(mistakes.to_string()),
         }
-        if self.line.connection() != connection {
-            court.broken(Promise::Reload, now, || "it had the gateway dialled anew".into());
+        let told = self.app.reloads().borrow().clone();
+        if told.error.is_none()
+            || told.generation != generation
+            || self.app.roll().borrow().all().len() != before
+        {
+            court.broken(Promise::Reload, now, || format!("a bad file changed something: {told:?}"));
         }
     }
 
@@ -344,60 +373,6 @@ impl House {
     pub(crate) fn points_of(&self, serial: SerialNumber) -> Vec<(usize, Lamp)> {
         let lamps = self.lamps.iter().copied().enumerate();
         lamps.filter(|(at, lamp)| lamp.point.serial == serial && self.addrs[*at].is_some()).collect()
-    }
-
-    /// The daemon ends and starts again after a while, in order or, with what it had written last, as killed.
-    /// What is restored is stale and no event, until the bus has said it again.
-    pub(crate) async fn restart(&mut self, killed: bool, away: Duration, seed: u64) {
-        let kept = self.vault.0.borrow().text.clone();
-        self.app.drain().await;
-        if killed {
-            self.vault.0.borrow_mut().text = kept;
-        }
-        self.court.borrow_mut().act(if killed { "killed" } else { "restarted" });
-        self.court.borrow_mut().link_down = Some(self.line.now());
-        self.wished.borrow_mut().clear();
-        tokio::time::sleep(away).await;
-        let beginning = beginning(&self.vault, &self.rules, seed);
-        let restored = beginning.restored.outputs.clone();
-        self.app = daemon(&self.file.parse(), &self.line, &self.audience, beginning);
-        self.find();
-        let now = self.line.now();
-        for (index, lamp) in self.lamps.iter().enumerate() {
-            let kept = restored.iter().find(|one| one.point == lamp.point).and_then(|one| one.on);
-            let Some(addr) = &self.addrs[index] else { continue };
-            let state = ask(addr, GetState { max_age: Want::Any }, Duration::from_secs(1)).await;
-            let right = state.as_ref().is_ok_and(|state| match kept {
-                Some((on, _)) if restored.len() <= self.max_entries => {
-                    state.on == Some(on) && state.freshness >= Freshness::Stale
-                }
-                _ => state.freshness >= Freshness::Stale,
-            });
-            if !right {
-                let what = || format!("{:?} was kept as {kept:?} and is shown as {state:?}", lamp.point);
-                self.court.borrow_mut().broken(Promise::Restart, now, what);
-            }
-        }
-    }
-
-    /// The machine stands still, and the house does not: virtual time passes while no actor runs.
-    pub(crate) async fn stall(&self, how_long: Duration) {
-        let before = self.line.now();
-        self.line.asleep.set(self.line.asleep.get() + how_long);
-        // A command that is obeyed meanwhile is told before anybody has looked.
-        let told = |point: Point| self.line.is_commanded(point.serial);
-        self.court.borrow_mut().truth.excuse(before + how_long + self.ttl, told);
-        tokio::time::advance(how_long).await;
-        let now = self.line.now();
-        let mut court = self.court.borrow_mut();
-        court.act("stall");
-        // What waited in the socket is dated from when it is read, also a reply that was late already.
-        let changed: Vec<Point> = court
-            .truth
-            .points()
-            .filter(|&point| court.truth.of(point).changed(before.saturating_sub(REPLY_LIFE), now))
-            .collect();
-        court.truth.excuse(now + self.ttl, |point| changed.contains(&point));
     }
 
     /// Looks at the bounds of every queue, when it is time: a picture costs more than a telegram.
@@ -414,28 +389,23 @@ impl House {
         let poller = ask(&self.app.poller, CaptureUse, within).await;
         let counters = self.line.emulator.counters();
         let mut court = self.court.borrow_mut();
-        let (Ok(cache), Ok(connection), Ok(_), Ok(_)) = (cache, connection, listener, poller) else {
+        let (Ok(cache), Ok(connection), Ok(listener), Ok(_)) = (cache, connection, listener, poller) else {
             court.broken(Promise::Alive, now, || "an actor does not answer".into());
             return;
         };
-        let bounds = [
-            ("entries", &cache["entries"], self.max_entries as u64),
-            ("readers_waiting", &cache["readers_waiting"], 1024),
-            ("queue", &connection["queue"], 200),
-            ("news_lost_total", &connection["news_lost_total"], 0),
-        ];
-        for (name, value, bound) in bounds {
-            if value.as_u64().is_none_or(|value| value > bound) {
-                court.broken(Promise::Queue, now, || format!("{name} is {value}, its bound {bound}"));
+        let entries = self.max_entries.min(self.lamps.len()) as u64;
+        court.bounded(("entries", cache["entries"].as_u64()), entries, now);
+        court.bounded(("readers_waiting", cache["readers_waiting"].as_u64()), 1024, now);
+        court.bounded(("queue", connection["queue"].as_u64()), 200, now);
+        let lost = [&connection["news_lost_total"], &listener["facts_lost_total"]].map(Value::as_u64);
+        if lost.iter().flatten().any(|lost| *lost > 0) && self.may_lose.get() {
+            court.act("news_lost");
+        } else {
+            for lost in lost {
+                court.bounded(("facts lost", lost), 0, now);
             }
         }
-        if counters.connections_open_max > 1 {
-            court.broken(Promise::Connection, now, || "two at once".into());
-        }
-        if counters.connection_gap_min.is_some_and(|gap| gap < Duration::from_millis(250)) {
-            let gap = counters.connection_gap_min;
-            court.broken(Promise::Connection, now, || format!("dialled {gap:?} after the last one"));
-        }
+        court.connected(counters.connections_open_max, counters.connection_gap_min, now);
     }
 
     /// Whether every actor lives, and stops when it is told to.
@@ -448,5 +418,6 @@ impl House {
             self.court.borrow_mut().broken(Promise::Alive, now, || format!("{died} accessories died"));
         }
         self.app.drain().await;
+        self.life.abort();
     }
 }

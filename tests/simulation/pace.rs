@@ -1,9 +1,9 @@
 //! The rules of speaking on the bus, checked at the wire: one exchange at a time, pauses, time-outs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use conbusd::conbus::{Function, Reply, SerialNumber, System, Telegram};
+use conbusd::conbus::{Datapoint, Function, Reply, SerialNumber, System, Telegram};
 
 use crate::court::{Court, Promise};
 
@@ -12,9 +12,16 @@ const AFTER_EVENT: Duration = Duration::from_millis(60);
 const TIME_OUT: Duration = Duration::from_millis(300);
 const TIME_OUT_BRIDGE: Duration = Duration::from_millis(150);
 
+/// Between two polls of one module, and of one of a kind that may stop when it is asked too fast.
+const SPACING: Duration = Duration::from_millis(200);
+const SPACING_XP33LR: Duration = Duration::from_secs(2);
+
 /// What the daemon waits for, and from when on it may speak.
 pub(crate) struct Pace {
     bridges: BTreeSet<SerialNumber>,
+    delicate: BTreeSet<SerialNumber>,
+    /// While nobody but the poller asks: when each datapoint was asked last.
+    alone: Option<BTreeMap<(SerialNumber, Datapoint), Duration>>,
     flight: Option<(System, Duration)>,
     free_at: Duration,
     /// What was heard in the latest instant: of two things in one instant, the wire does not show the order in
@@ -23,8 +30,15 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(bridges: BTreeSet<SerialNumber>) -> Self {
-        Self { bridges, flight: None, free_at: Duration::ZERO, instant: (Duration::ZERO, Vec::new()) }
+    pub(crate) fn new(bridges: BTreeSet<SerialNumber>, delicate: BTreeSet<SerialNumber>) -> Self {
+        Self {
+            bridges,
+            delicate,
+            alone: None,
+            flight: None,
+            free_at: Duration::ZERO,
+            instant: (Duration::ZERO, Vec::new()),
+        }
     }
 
     pub(crate) fn connected(&mut self) {
@@ -38,6 +52,20 @@ impl Pace {
         Some(*sent + if self.bridges.contains(&waited.serial) { TIME_OUT_BRIDGE } else { TIME_OUT })
     }
 
+    /// From now on nobody but the poller asks, or others do again.
+    pub(crate) fn leave_alone(&mut self, alone: bool) {
+        self.alone = alone.then(BTreeMap::new);
+    }
+
+    fn space(&mut self, system: &System, now: Duration, court: &mut Court) {
+        let (Some(alone), Some(datapoint)) = (&mut self.alone, system.reads()) else { return };
+        let spacing = if self.delicate.contains(&system.serial) { SPACING_XP33LR } else { SPACING };
+        let last = alone.insert((system.serial, datapoint), now);
+        if let Some(last) = last.filter(|last| *last + spacing > now) {
+            court.broken(Promise::Pacing, now, || format!("{system:?} was asked at {last:?} already"));
+        }
+    }
+
     pub(crate) fn wrote(&mut self, telegram: &Telegram, now: Duration, court: &mut Court) {
         if let Some(given_up) = self.given_up() {
             self.free_at = given_up + AFTER_REPLY;
@@ -49,6 +77,7 @@ impl Pace {
         }
         match telegram {
             Telegram::System(system) => {
+                self.space(system, now, court);
                 let answered =
                     self.instant.0 == now && self.instant.1.iter().any(|reply| answers(reply, system));
                 self.flight = (!answered).then(|| (system.clone(), now));

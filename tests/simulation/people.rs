@@ -1,13 +1,11 @@
 //! Who uses the house: readers through the daemon, hands at the walls, other masters on the bus.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use conbusd::actors::events::{GetState, Read, SetTarget};
 use conbusd::actors::{ask, now as moment};
 use conbusd::conbus::{
-    Bitmap, Command, Datapoint, Event, EventSource, Function, Levels, Percent, Point, Reply, SerialNumber,
-    System,
+    Bitmap, Command, Datapoint, Event, EventSource, Function, Levels, Percent, Reply, SerialNumber, System,
 };
 use conbusd::policy::store::Want;
 use conbusd::policy::switch::{Target, Until};
@@ -19,12 +17,18 @@ use crate::court::{Promise, Shown, Window};
 use crate::house::{House, Lamp, shown};
 use crate::weather::Weather;
 
-/// How long a read, and a confirmed write, may take at most.
-const READ_WITHIN: Duration = Duration::from_millis(3_500);
-const WRITE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a read, and a confirmed write, may take at most: the cache gives up after three seconds, and its answer
+/// has to come through an accessory.
+const READ_WITHIN: Duration = Duration::from_millis(3_050);
+pub(crate) const WRITE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Two poll periods of a module that reports by itself; the others are polled more often.
+/// Two poll periods of a module that reports by itself, and of one that has told that it does not, and a turn of
+/// all the others.
 const POLLED_WITHIN: Duration = Duration::from_secs(2 * 20);
+const POLLED_OFTEN_WITHIN: Duration = Duration::from_secs(2 * 2 + 2);
+
+/// The same for several lamps: each gives up by itself before.
+const TOGETHER_WITHIN: Duration = Duration::from_millis(5_500);
 
 /// When a reply of which two could be the answer is surely none any more.
 const SETTLED: Duration = Duration::from_secs(4);
@@ -39,21 +43,19 @@ impl House {
         let (lamp, court, line) = (self.lamps[index], self.court.clone(), self.line.clone());
         let (asked, asleep) = (line.now(), line.asleep.get());
         let answer = ask(addr, GetState { max_age }, READ_WITHIN * 2);
+        let doors = self.doors.clone();
         spawn_local(async move {
             let answer = answer.await;
             let now = line.now();
             let mut court = court.borrow_mut();
-            judge_deadline(
-                &mut court,
-                ("a read of", lamp.point),
-                asked..line.awake(now, asleep),
-                READ_WITHIN,
-            );
+            court.answered(("a read of", lamp.point), asked..line.awake(now, asleep), READ_WITHIN);
             match answer {
                 Ok(state) => {
                     let shown = shown(lamp, &state);
                     court.shown(Window::Accessory, &shown, now);
-                    judge_age(&mut court, &shown, max_age, now);
+                    court.wanted(max_age, &shown, now);
+                    drop(court);
+                    doors.borrow().http(index, &state);
                 }
                 Err(error) => court.trace((now, error as u8)),
             }
@@ -73,12 +75,7 @@ impl House {
             let answer = answer.await;
             let now = line.now();
             let mut court = court.borrow_mut();
-            judge_deadline(
-                &mut court,
-                ("a read of", lamp.point),
-                asked..line.awake(now, asleep),
-                READ_WITHIN,
-            );
+            court.answered(("a read of", lamp.point), asked..line.awake(now, asleep), READ_WITHIN);
             match answer {
                 Ok(reading) => {
                     let shown = Shown {
@@ -90,7 +87,7 @@ impl House {
                         origin: reading.origin,
                     };
                     court.shown(Window::Cache, &shown, now);
-                    judge_age(&mut court, &shown, max_age, now);
+                    court.wanted(max_age, &shown, now);
                 }
                 Err(error) => court.trace((now, error as u8)),
             }
@@ -108,12 +105,7 @@ impl House {
             let now = line.now();
             let mut court = court.borrow_mut();
             court.trace((now, answer.is_ok()));
-            judge_deadline(
-                &mut court,
-                ("a command for", lamp.point),
-                asked..line.awake(now, asleep),
-                WRITE_WITHIN,
-            );
+            court.answered(("a command for", lamp.point), asked..line.awake(now, asleep), WRITE_WITHIN);
             // A newer wish may have taken its place: what is reported done is what is shown.
             if let Ok(state) = answer
                 && until == Until::Confirmed
@@ -200,11 +192,79 @@ impl House {
         }
     }
 
-    /// Something on the line that is no telegram.
+    /// Something on the line that is no telegram, or breaks into one.
     pub(crate) fn garbage(&self, chance: &mut Rng) {
-        let bytes: Vec<u8> = (0..chance.usize(1..60)).map(|_| chance.u8(..)).collect();
-        let bytes = bytes.into_iter().filter(|byte| !matches!(byte, b'<' | b'>')).collect();
+        let letters = |count: usize, chance: &mut Rng| -> Vec<u8> {
+            (0..count)
+                .map(|_| {
+                    [b'A'..=b'P', b'0'..=b'9'][chance.usize(0..2)].clone().nth(chance.usize(0..10)).unwrap()
+                })
+                .collect()
+        };
+        let (what, bytes) = match chance.u8(0..5) {
+            0 => ("unterminated", [b"<E07L0".to_vec(), letters(9, chance)].concat()),
+            1 => ("oversized", [b"<R".to_vec(), letters(400, chance), b">".to_vec()].concat()),
+            2 => {
+                let bytes = (0..chance.usize(1..40)).map(|_| *chance.choice(b"<<>>R0\xff\0A").unwrap());
+                self.court.borrow_mut().act("broken_into");
+                *self.line.inside.borrow_mut() = Some(bytes.collect());
+                return;
+            }
+            _ => {
+                let bytes: Vec<u8> = (0..chance.usize(1..60)).map(|_| chance.u8(..)).collect();
+                ("garbage", bytes.into_iter().filter(|byte| !matches!(byte, b'<' | b'>')).collect())
+            }
+        };
+        self.court.borrow_mut().act(what);
         self.line.say_later(bytes, Duration::ZERO);
+    }
+
+    /// Replies that are nobody's answer: of a stranger, of a datapoint that nobody reads, of a function that nobody
+    /// has heard of.
+    pub(crate) fn misaddressed(&self, serial: SerialNumber, chance: &mut Rng) {
+        let stranger = "9999999999".parse().unwrap();
+        let (serial, function, told) = match chance.u8(0..3) {
+            0 => (stranger, Function::READ_DATAPOINT, "12XXXX1111"),
+            1 => (serial, Function::READ_DATAPOINT, "5500,00"),
+            _ => (serial, Function::new(77).unwrap(), "D"),
+        };
+        let reply = Reply::new(serial, function, told.as_bytes().to_vec()).unwrap();
+        self.court.borrow_mut().act("misaddressed");
+        self.line.say_later(conbusd::conbus::Telegram::from(reply).to_bytes(), Duration::ZERO);
+    }
+
+    /// Another program at the shared port reads a module, or switches an output.
+    pub(crate) fn guest(&self, lamp: Lamp, weather: &Weather, chance: &mut Rng) {
+        let serial = lamp.point.serial;
+        let is_busy = weather.is_restarting(serial) || self.line.is_commanded(serial);
+        if chance.bool() || lamp.dims || is_busy {
+            let points = [Datapoint::OUTPUTS, Datapoint::LEVELS, Datapoint::ERROR_CODE];
+            self.guest.say(System::read(serial, points[chance.usize(0..3)]));
+        } else {
+            self.guest.say(System::command(serial, Command::SetOutput(lamp.point.output, chance.bool())));
+        }
+    }
+
+    /// The group is switched, or the scene is called.
+    pub(crate) fn together(&self, chance: &mut Rng) {
+        let Some(addr) = chance.choice(&self.ensembles) else { return };
+        let target = Target { on: Some(chance.bool()), level: None };
+        let (court, line) = (self.court.clone(), self.line.clone());
+        let (asked, asleep) = (line.now(), line.asleep.get());
+        let answer = ask(addr, SetTarget { target, until: Until::Confirmed, client: 3 }, WRITE_WITHIN * 2);
+        let point = self.lamps[0].point;
+        spawn_local(async move {
+            let is_done = answer.await.is_ok();
+            let now = line.now();
+            let mut court = court.borrow_mut();
+            court.trace((now, is_done));
+            court.act("together");
+            court.answered(
+                ("a wish for several with", point),
+                asked..line.awake(now, asleep),
+                TOGETHER_WITHIN,
+            );
+        });
     }
 
     /// Somebody presses a button that no module reacts to.
@@ -244,18 +304,18 @@ impl House {
         tokio::time::sleep(Duration::from_millis(400)).await;
         let reads = self.line.reads_of(serial) - before;
         let most = if lamps[0].1.dims { 4 } else { 2 };
-        if reads > most {
-            let now = self.line.now();
-            let what = format!("{} readers of {serial} cost {reads} telegrams", lamps.len() * 4);
-            self.court.borrow_mut().broken(Promise::SingleFlight, now, || what);
-        }
+        self.court.borrow_mut().joined(lamps.len() * 4, (reads, most), self.line.now());
     }
 
-    /// Whether each module in use was asked within two poll periods, now that there is bus time for all of them.
+    /// Whether each module in use was asked within two poll periods, now that there is bus time for all of them: those
+    /// that have told that they do not report within the shorter ones.
     pub(crate) fn all_polled(&self) {
         let now = self.line.now();
-        let late =
-            |serial: &&SerialNumber| self.line.read_at(**serial).is_none_or(|at| at + POLLED_WITHIN < now);
+        let late = |serial: &&SerialNumber| {
+            let often = self.line.does_not_report(**serial);
+            let within = if often { POLLED_OFTEN_WITHIN } else { POLLED_WITHIN };
+            self.line.read_at(**serial).is_none_or(|at| at + within < now)
+        };
         let used = |serial: &&SerialNumber| self.polls && !self.points_of(**serial).is_empty();
         for serial in self.actors.iter().filter(late).filter(used) {
             let what = || format!("{serial} was asked last at {:?}", self.line.read_at(*serial));
@@ -291,28 +351,5 @@ impl House {
         let well = matches!(&answer, Ok(state) if state.freshness == Freshness::Fresh
             && state.on == Some(on) && (!lamp.dims || state.brightness == Some(level)));
         if well { Ok(()) } else { Err(format!("{:?} is at {level} and shown as {answer:?}", lamp.point)) }
-    }
-}
-
-/// Judges how long an answer took, not counting what the machine stood still; `what` names the question and its output.
-fn judge_deadline(
-    court: &mut crate::court::Court,
-    (what, point): (&str, Point),
-    took: Range<Duration>,
-    within: Duration,
-) {
-    if took.end > took.start + within {
-        court.broken(Promise::Deadline, took.end, || {
-            format!("{what} {point:?} took {:?}", took.end.saturating_sub(took.start))
-        });
-    }
-}
-
-fn judge_age(court: &mut crate::court::Court, shown: &Shown, max_age: Want, now: Duration) {
-    if let Want::Since(since) = max_age
-        && shown.freshness == Freshness::Fresh
-        && shown.observed_at.is_none_or(|observed| observed < since)
-    {
-        court.broken(Promise::MaxAge, now, || format!("wanted since {since:?}, got {shown:?}"));
     }
 }

@@ -78,6 +78,11 @@ impl Said {
         self.recent.iter().rev().take_while(|(said, _)| *said >= from).any(|(_, said)| *said == value)
     }
 
+    /// Whether nothing was ever said.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.ever.is_empty()
+    }
+
     pub(crate) fn ever(&self, value: u8) -> bool {
         self.ever.contains(&value)
     }

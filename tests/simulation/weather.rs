@@ -12,7 +12,8 @@ use crate::wire::Line;
 /// update rule assumes.
 const LATE_MAX_MS: u64 = 1_200;
 
-/// How late a report may be; what it shows is outside the assumptions of the update rule.
+/// How late a report may be; one that is no longer true by then is outside the assumptions of the update rule, and its
+/// output is excused when it comes.
 const REPORT_LATE_MAX_MS: u64 = 1_500;
 
 /// After a restart: the module is deaf, then tells all outputs one after the other.
@@ -111,10 +112,6 @@ impl Weather {
         let end = self.turns_at + Duration::from_secs(3);
         match kind {
             FaultKind::LateReply(_) | FaultKind::ReorderedReply => self.replies_late_until = end,
-            FaultKind::LateReport(_) => {
-                let here = |point: Point| only.is_none_or(|only| only == point.serial);
-                line.court.borrow_mut().truth.excuse(end + self.ttl, here);
-            }
             _ => {}
         }
         line.emulator.fault(Fault { kind, serial: only, dose });

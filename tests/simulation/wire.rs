@@ -2,7 +2,7 @@
 //! that the house did not say: replies heard twice, replies to masters whose questions nobody heard, garbage.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,9 +16,11 @@ use conbusd::conbus::{
 use conbusd::emulator::Emulator;
 use conbusd::emulator::control::Order;
 use conbusd::transport::{BusStream, Dial, Dialled};
+use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::court::Court;
+use crate::court::{Court, Promise};
 use crate::pace::Pace;
 
 /// From the last byte of a request until the modules have heard it, by the timing of the emulated bus.
@@ -29,6 +31,12 @@ const COMMAND: Duration = Duration::from_millis(150);
 
 /// How long a module that repeats itself may be believed: six repeats, of which some may be lost.
 const STORM_NOTICED: Duration = Duration::from_secs(3);
+
+/// How many telegrams the guest may be behind.
+const PASSED_KEPT: usize = 4096;
+
+/// Where a telegram is broken into: behind its first letters.
+const BROKEN_AT: usize = 9;
 
 /// How late a reply may be, by the assumption L of the update rule.
 pub(crate) const REPLY_LIFE: Duration = Duration::from_secs(3);
@@ -61,6 +69,13 @@ pub(crate) struct Line {
     /// How often the state of each module was read, and when its outputs were read last.
     reads: RefCell<BTreeMap<SerialNumber, u64>>,
     read_at: RefCell<BTreeMap<SerialNumber, Duration>>,
+    outdoors: mpsc::UnboundedSender<LocalBoxFuture<'static, ()>>,
+    /// Bytes that break into the next telegram of the house.
+    pub(crate) inside: RefCell<Option<Vec<u8>>>,
+    /// What went by, for the guest at the shared port to hear in this order.
+    passed: RefCell<VecDeque<Telegram>>,
+    /// Modules that have told the daemon that they do not report, since it connected.
+    silent_reports: RefCell<BTreeSet<SerialNumber>>,
 }
 
 impl Line {
@@ -70,7 +85,17 @@ impl Line {
         pace: Pace,
         modules: Vec<(SerialNumber, ModuleType, u8)>,
     ) -> Rc<Self> {
+        let (outdoors, mut jobs) = mpsc::unbounded_channel::<LocalBoxFuture<'static, ()>>();
+        tokio::task::spawn_local(async move {
+            while let Some(job) = jobs.recv().await {
+                tokio::task::spawn_local(job);
+            }
+        });
         Rc::new(Self {
+            outdoors,
+            inside: RefCell::default(),
+            passed: RefCell::default(),
+            silent_reports: RefCell::default(),
             emulator,
             court,
             pace: RefCell::new(pace),
@@ -139,6 +164,17 @@ impl Line {
         self.commands.borrow().get(&serial).is_some_and(|at| *at + COMMAND > self.now())
     }
 
+    /// Lets something happen outside of the daemon, which does not end with it.
+    fn outdoors(&self, what: impl Future<Output = ()> + 'static) {
+        let _ = self.outdoors.send(Box::pin(what));
+    }
+
+    /// The type code and the link number of a module.
+    pub(crate) fn sender_of(&self, serial: SerialNumber) -> (u8, u8) {
+        let module = self.modules.iter().find(|(other, ..)| *other == serial);
+        module.map_or((0, 0), |(_, kind, link)| (kind.code(), *link))
+    }
+
     pub(crate) fn now(&self) -> Duration {
         self.emulator.uptime()
     }
@@ -152,7 +188,7 @@ impl Line {
     /// Notes the true state when a request that is written now has reached the modules.
     pub(crate) fn sample_when_heard(self: &Rc<Self>) {
         let line = self.clone();
-        tokio::task::spawn_local(async move {
+        self.outdoors(async move {
             tokio::time::sleep(TRAVEL).await;
             line.sample();
         });
@@ -172,12 +208,45 @@ impl Line {
     /// Says this to the daemon after a while, if it still has the same connection then.
     pub(crate) fn say_later(self: &Rc<Self>, bytes: Vec<u8>, after: Duration) {
         let (line, connection) = (self.clone(), self.connection());
-        tokio::task::spawn_local(async move {
+        self.outdoors(async move {
             tokio::time::sleep(after).await;
             if line.connection() == connection {
                 line.say(bytes);
             }
         });
+    }
+
+    fn passes(&self, telegram: &Telegram) {
+        if matches!(telegram, Telegram::System(_)) {
+            return;
+        }
+        let mut passed = self.passed.borrow_mut();
+        if passed.len() >= PASSED_KEPT {
+            passed.pop_front();
+        }
+        passed.push_back(telegram.clone());
+    }
+
+    /// The guest at the shared port hears this: what a module says must have gone by, behind what he heard before. What
+    /// a master says may be heard an instant before it is on the wire, or though the link has just ended.
+    pub(crate) fn overheard(&self, telegram: &Telegram) {
+        let now = self.now();
+        let mut court = self.court.borrow_mut();
+        court.trace((now, telegram.to_string()));
+        court.act("overheard");
+        if matches!(telegram, Telegram::System(_)) {
+            return;
+        }
+        let mut passed = self.passed.borrow_mut();
+        match passed.iter().position(|one| one == telegram) {
+            Some(place) => drop(passed.drain(..=place)),
+            None => court.broken(Promise::Provenance, now, || format!("a guest heard {telegram}")),
+        }
+    }
+
+    /// Whether this module has told that it does not report by itself.
+    pub(crate) fn does_not_report(&self, serial: SerialNumber) -> bool {
+        self.silent_reports.borrow().contains(&serial)
     }
 
     fn wrote(self: &Rc<Self>, telegram: &Telegram) {
@@ -210,6 +279,7 @@ impl Line {
     fn heard(self: &Rc<Self>, telegram: &Telegram, by_itself: bool) {
         let now = self.now();
         debug(now, "RX", telegram);
+        self.passes(telegram);
         let mut court = self.court.borrow_mut();
         court.figures.heard += 1;
         court.trace((now, telegram.to_string()));
@@ -225,6 +295,15 @@ impl Line {
                 if !answers && self.stormed.borrow().contains(&reply.serial) {
                     court.truth.excuse(now + STORM_NOTICED, |point| point.serial == reply.serial);
                 }
+                match reply.value() {
+                    Some((_, DatapointValue::AutoReport(true))) => {
+                        self.silent_reports.borrow_mut().remove(&reply.serial);
+                    }
+                    Some((_, DatapointValue::AutoReport(false))) => {
+                        self.silent_reports.borrow_mut().insert(reply.serial);
+                    }
+                    _ => {}
+                }
                 said(reply, now, &mut court);
             }
             Telegram::Event(event) => {
@@ -235,7 +314,9 @@ impl Line {
                     .find(|(_, kind, link)| (*kind, *link) == (source.module_type, source.link));
                 if let (EventMeaning::OutputReport(output), Some((serial, ..))) = (event.meaning(), from) {
                     let on = event.edge == conbusd::conbus::Edge::Make;
-                    court.truth.said_on(now, Point { serial: *serial, output }, on);
+                    let point = Point { serial: *serial, output };
+                    court.truth.said_on(now, point, on);
+                    court.came_late(point, on, now);
                 }
             }
             Telegram::System(_) => {}
@@ -265,9 +346,13 @@ pub(crate) struct LineDial(pub(crate) Rc<Line>);
 impl Dial for LineDial {
     fn dial(&self) -> Dialled {
         let line = self.0.clone();
-        let stream = line.emulator.connect();
-        let end = stream.map(|stream| LineEnd::new(line, stream));
+        let (found, stream) = oneshot::channel();
+        let gateway = line.clone();
+        line.outdoors(async move {
+            let _ = found.send(gateway.emulator.connect());
+        });
         Box::pin(async move {
+            let end = stream.await.ok().flatten().map(|stream| LineEnd::new(line, stream));
             let end = end.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionRefused))?;
             Ok(Box::new(end) as Box<dyn BusStream>)
         })
@@ -293,6 +378,8 @@ impl LineEnd {
         line.open.set(line.open.get() + 1);
         line.connection.set(line.connection.get() + 1);
         line.extra.borrow_mut().clear();
+        line.inside.borrow_mut().take();
+        line.silent_reports.borrow_mut().clear();
         line.echo.set(None);
         line.dead.set(false);
         line.pace.borrow_mut().connected();
@@ -327,14 +414,20 @@ impl AsyncRead for LineEnd {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let extra = if self.mid_frame { None } else { self.line.extra.borrow_mut().pop_front() };
+        let extra = if self.mid_frame {
+            self.line.inside.borrow_mut().take()
+        } else {
+            self.line.extra.borrow_mut().pop_front()
+        };
         if let Some(extra) = extra.filter(|extra| extra.len() <= buffer.remaining()) {
             buffer.put_slice(&extra);
             self.delivered(&extra, false);
             return Poll::Ready(Ok(()));
         }
         *self.line.reader.borrow_mut() = Some(context.waker().clone());
-        let chunk = self.line.chunk.get();
+        // A telegram that is to be broken into is read in two pieces.
+        let breaks = self.line.inside.borrow().is_some();
+        let chunk = if breaks { BROKEN_AT } else { self.line.chunk.get() };
         let room = if chunk == 0 { buffer.remaining() } else { chunk.min(buffer.remaining()) };
         let mut piece = buffer.take(room);
         let polled = Pin::new(&mut self.stream).poll_read(context, &mut piece);

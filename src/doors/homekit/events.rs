@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::model::Value;
 use crate::policy::Moment;
 
@@ -14,6 +16,14 @@ const QUIET: Duration = Duration::from_millis(250);
 
 /// A characteristic: aid and iid.
 pub(super) type Key = (u64, u64);
+
+/// The body of a message with these changes.
+pub(super) fn told(changes: &[(Key, Value)]) -> String {
+    let change =
+        |((aid, iid), value): &(Key, Value)| json!({ "aid": aid, "iid": iid, "value": value.json() });
+    let changes: Vec<_> = changes.iter().map(change).collect();
+    json!({ "characteristics": changes }).to_string()
+}
 
 #[derive(Debug)]
 struct Watch {

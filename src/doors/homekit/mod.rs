@@ -12,6 +12,7 @@
 //! | `lamp`, `tenant`, `hall` | what is remembered of an accessory; how it is shown; what all sessions share |
 //! | `shown` | who is paired, and the setup code as a drawing, for the owner |
 //! | `store`, `vault` | what outlives a restart, and the file it is in |
+//! | `pane` | one controller without a socket |
 //! | `routes`, `session` | a request to its answer; a connection |
 //! | `hub`, `announce`, `server` | facts in; the record in multicast DNS; sockets, start and end |
 
@@ -30,6 +31,8 @@ mod lamp;
 mod model;
 mod offline;
 mod pairings;
+#[doc(hidden)]
+pub mod pane;
 mod record;
 mod routes;
 mod server;

@@ -7,10 +7,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
+use super::events::told;
 use super::hall::Hall;
 use super::http::{Answer, Inbox, Request, event};
 use super::record::{Opener, Sealer};
@@ -146,13 +146,7 @@ impl<W: Wire> Session<W> {
         if changes.is_empty() {
             return Ok(());
         }
-        let change = |((aid, iid), value): &(_, super::model::Value)| {
-            let (aid, iid): (&u64, &u64) = (aid, iid);
-            json!({ "aid": aid, "iid": iid, "value": value.json() })
-        };
-        let changes: Vec<_> = changes.iter().map(change).collect();
-        let body = json!({ "characteristics": changes }).to_string();
-        self.write(&event(body.as_bytes())).await
+        self.write(&event(told(&changes).as_bytes())).await
     }
 
     async fn write(&mut self, message: &[u8]) -> io::Result<()> {

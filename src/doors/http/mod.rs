@@ -6,6 +6,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `translate`, `json`, `pictures`, `status`, `metrics`, `gate`, `crowd`, `pulse` | decide, on values: bodies, objects, who, how long |
+//! | `pane` | shows the words without a socket |
 //! | `vitals` | what the kernel tells of the process |
 //! | `routes`, `events`, `figures`, `history` | ask the accessories and word the answers |
 //! | `document` | describes it all for programs |
@@ -26,6 +27,8 @@ mod hub;
 mod json;
 mod metrics;
 mod page;
+#[doc(hidden)]
+pub mod pane;
 mod pictures;
 mod pulse;
 mod routes;

@@ -9,6 +9,7 @@
 //! | `topics`, `payload`, `discovery`, `requests` | names and texts: values in, values out |
 //! | `board`, `ledger`, `modules`, `claims` | what is to be said, what was ever said, who answers, who has which gateway |
 //! | `desk`, `display` | the decisions, from facts and messages to what is published and asked; also pure |
+//! | `pane` | the decisions without a connection |
 //! | `link` | the one place that knows the client library |
 //! | `fleet` | every daemon at a broker |
 //! | `hub`, `server` | the actor that hears facts; the connection, its start and end |
@@ -25,6 +26,8 @@ mod hub;
 mod ledger;
 mod link;
 mod modules;
+#[doc(hidden)]
+pub mod pane;
 mod payload;
 mod requests;
 mod server;
