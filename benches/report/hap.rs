@@ -270,7 +270,9 @@ fn nonce(last: [u8; 8]) -> Nonce {
 fn derive(secret: &[u8], salt: &str, purpose: &str) -> [u8; 32] {
     let mac = |key: &[u8], parts: &[&[u8]]| -> [u8; 64] {
         let mut hmac = Hmac::<Sha512>::new_from_slice(key).unwrap();
-        parts.iter().for_each(|part| hmac.update(part));
+        for part in parts {
+            hmac.update(part);
+        }
         hmac.finalize().into_bytes().into()
     };
     let extracted = mac(salt.as_bytes(), &[secret]);

@@ -194,7 +194,9 @@ fn reads(section: &mut Section, bridges: &[Bridge]) {
         .map(|bridge| vec![bridge.name.clone(), number(resident_kib(bridge.id) as f64 / 1024.0)])
         .collect();
     section.table(&["bridge with 148 lamps", "RSS MiB"], &rows);
-    said.iter().for_each(|word| section.say(word));
+    for word in said {
+        section.say(word);
+    }
 }
 
 /// What listeners saw of one bridge.
@@ -284,7 +286,9 @@ fn fan_out(section: &mut Section, bridges: &[Bridge], taps: &[(&str, &Tap)]) {
     }
     let head = ["bridge", "turns", "p50 µs", "p99 µs", "to the floor", "CPU µs an event", "CPU to the floor"];
     section.table(&head, &rows);
-    said.iter().for_each(|word| section.say(word));
+    for word in said {
+        section.say(word);
+    }
 }
 
 /// The loop with a message of this body: the head and the tag of an event are some 100 bytes.
