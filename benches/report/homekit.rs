@@ -128,10 +128,10 @@ impl Asked<'_> {
 fn reads(section: &mut Section, bridges: &[Bridge]) {
     section.say(
         "Reads of cached values of 148 dimmable lamps over kept sessions, by a client of the report's own that is \
-         faster than each bridge; `conbusd` and `conson-xp` on an emulated gateway without delays, HAP-NodeJS 1.2.0 \
-         with lamps in memory; `conson-xp` logs warnings only. The floor is the raw loop of \
-         `httparse` with the same body, asked by the same client without encryption. Medians of the rounds by turns, ratios of CPU in the same round, times of all requests of \
-         all rounds.",
+         faster than each bridge; `conbusd` and `conson-xp` on an emulated gateway without delays, HAP-NodeJS \
+         1.2.0 with lamps in memory; `conson-xp` logs warnings only. The floor is the raw loop of `httparse` with \
+         the same body, asked by the same client without encryption. Medians of the rounds by turns, ratios of CPU \
+         in the same round, times of all requests of all rounds.",
     );
     let (mut rows, mut said) = (Vec::new(), Vec::new());
     for (characteristics, sessions, requests) in READS {
