@@ -170,18 +170,26 @@ class Bridge:
             self.program = self.in_terminal([wanted("CONBUSD_FOREIGN_XP"), "term", "homekit"])
         else:
             write_conson(self.house, self.path, self.ports)
-            self.program = self.start([wanted("CONBUSD_FOREIGN_XP_HEADLESS"), "homekit", "start"])
+            with open(self.path / "printed", "wb") as printed:
+                self.program = self.start([wanted("CONBUSD_FOREIGN_XP_HEADLESS"), "homekit", "start"], stdout=printed,
+                                          env={**os.environ, "PYTHONUNBUFFERED": "1"})
 
     async def pair(self, zeroconf):
         # A controller wants a browser to be there, although nothing is looked for.
         AsyncServiceBrowser(zeroconf.zeroconf, KIND, handlers=[lambda **_: None])
         found = dataclasses.replace(straight(self.ports["homekit"]), address=self.host, addresses=[self.host])
         discovery = IpDiscovery(IpController(CharacteristicCacheMemory(), zeroconf), found)
-        pairing = await (await discovery.async_start_pairing("home"))(CODE)
+        pairing = await (await discovery.async_start_pairing("home"))(self.code())
         accessories = await pairing.list_accessories_and_characteristics()
         await pairing.close()
         return {"name": self.name, "host": self.host, "pid": self.program.pid, "ports": self.ports,
                 "pairing": dict(pairing.pairing_data), "lamps": lamps(accessories)}
+
+    def code(self):
+        """The code to pair with: ours, or what a bridge that draws its own has printed."""
+        printed = self.path / "printed"
+        drawn = re.search(r"\d{3}-\d{2}-\d{3}", printed.read_text(errors="replace")) if printed.exists() else None
+        return drawn.group() if drawn else CODE
 
     def said(self):
         words = (self.path / "said").read_text(errors="replace").split("\n")[-4:]

@@ -217,8 +217,8 @@ impl House {
                 self.turn(lamp);
             }
             Life::Relays => {
-                self.set(turn % FIRST_DIMMER, Target { on: Some(turn / FIRST_DIMMER % 2 == 0), level: None })
-                    .await
+                let on = Some((turn / FIRST_DIMMER).is_multiple_of(2));
+                self.set(turn % FIRST_DIMMER, Target { on, level: None }).await;
             }
             Life::Dimmers => {
                 let level = Percent::new((turn % 9 * 10 + 10) as u8);

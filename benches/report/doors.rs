@@ -188,8 +188,9 @@ pub(crate) fn section() -> Section {
     ];
     section.say(format!(
         "HTTP/1.1 over kept connections, {REQUESTS} requests of each client, {ROUNDS} rounds by turns: medians of \
-         the rounds, ratios of CPU in the same round, times of all requests of all rounds. The servers answer with bodies of the same form; only the daemon's come from its actors. Every server has one \
-         thread; clients share the machine with them, so requests a second are the clients' too, and CPU is the anchor."
+         the rounds, ratios of CPU in the same round, times of all requests of all rounds. The servers answer with \
+         bodies of the same form; only the daemon's come from its actors. Every server has one thread; clients \
+         share the machine with them, so requests a second are the clients' too, and CPU is the anchor."
     ));
     let mut rows = Vec::new();
     for (what, path, clients) in [

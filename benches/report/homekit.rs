@@ -44,6 +44,7 @@ pub(crate) fn section() -> Section {
         section.say(format!("Left out: {missing}"));
     }
     reads(&mut section, &bridges.there);
+    memory(&mut section, &bridges.there);
     let taps = [("conbusd", &ours), (SLOW, &theirs)];
     fan_out(&mut section, &bridges.there, &taps);
     section
@@ -127,10 +128,10 @@ impl Asked<'_> {
 fn reads(section: &mut Section, bridges: &[Bridge]) {
     section.say(
         "Reads of cached values of 148 dimmable lamps over kept sessions, by a client of the report's own that is \
-         faster than each bridge; `conbusd` and `conson-xp` on an emulated gateway without delays, HAP-NodeJS 1.2.0 \
-         with lamps in memory; `conson-xp` logs warnings only. The floor is the raw loop of `httparse` with the same body, asked by the same client \
-         without encryption. Medians of the rounds by turns, ratios of CPU in the same round, times of all requests of \
-         all rounds.",
+         faster than each bridge; `conbusd` and `conson-xp` on an emulated gateway without delays, HAP-NodeJS \
+         1.2.0 with lamps in memory; `conson-xp` logs warnings only. The floor is the raw loop of `httparse` with \
+         the same body, asked by the same client without encryption. Medians of the rounds by turns, ratios of CPU \
+         in the same round, times of all requests of all rounds.",
     );
     let (mut rows, mut said) = (Vec::new(), Vec::new());
     for (characteristics, sessions, requests) in READS {
@@ -189,12 +190,17 @@ fn reads(section: &mut Section, bridges: &[Bridge]) {
         ],
         &rows,
     );
+    for word in said {
+        section.say(word);
+    }
+}
+
+fn memory(section: &mut Section, bridges: &[Bridge]) {
     let rows: Vec<Vec<String>> = bridges
         .iter()
         .map(|bridge| vec![bridge.name.clone(), number(resident_kib(bridge.id) as f64 / 1024.0)])
         .collect();
     section.table(&["bridge with 148 lamps", "RSS MiB"], &rows);
-    said.iter().for_each(|word| section.say(word));
 }
 
 /// What listeners saw of one bridge.
@@ -284,7 +290,9 @@ fn fan_out(section: &mut Section, bridges: &[Bridge], taps: &[(&str, &Tap)]) {
     }
     let head = ["bridge", "turns", "p50 µs", "p99 µs", "to the floor", "CPU µs an event", "CPU to the floor"];
     section.table(&head, &rows);
-    said.iter().for_each(|word| section.say(word));
+    for word in said {
+        section.say(word);
+    }
 }
 
 /// The loop with a message of this body: the head and the tag of an event are some 100 bytes.
