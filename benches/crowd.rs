@@ -129,7 +129,8 @@ impl Crowd {
             let mut cache = Outlet::new(app.cache.clone().recipient());
             for (turn, point) in points(modules).enumerate() {
                 let (value, at) = (PointValue::On(true), now());
-                let fact = PointObserved { point, value, basis: Basis::Report, seq: 1_000_000, at, not_before: at };
+                let fact =
+                    PointObserved { point, value, basis: Basis::Report, seq: 1_000_000, at, not_before: at };
                 assert!(tell(&mut cache, fact), "the cache has room");
                 if turn % AT_ONCE == AT_ONCE - 1 {
                     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -159,7 +160,10 @@ pub(crate) fn store(modules: usize) -> Store {
     store.link_changed(gateway, true, now(), &mut effects);
     for point in points(modules) {
         let (value, at) = (PointValue::On(true), now());
-        store.observed(Observation { point, value, basis: Basis::Report, seq: 1, at, not_before: at }, &mut effects);
+        store.observed(
+            Observation { point, value, basis: Basis::Report, seq: 1, at, not_before: at },
+            &mut effects,
+        );
         effects.clear();
     }
     store
