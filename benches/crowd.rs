@@ -138,7 +138,7 @@ impl Crowd {
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
             let last = points(modules).last().unwrap();
-            let read = Read { point: last, max_age: Want::Any, urgency: Urgency::Reader };
+            let read = Read { point: last, max_age: Want::Any, urgency: Urgency::Reader, asked_at: now() };
             let known = ask(&app.cache, read, Duration::from_secs(1)).await.unwrap();
             assert_eq!((known.on, known.freshness), (Some(true), Freshness::Fresh));
         }

@@ -48,7 +48,7 @@ impl Port {
     pub(crate) fn let_in(self, app: &App, line: &Rc<Line>) -> Guest {
         let (guest, port) = tokio::io::duplex(BYTES);
         let _served = self.0.welcome(port, ([127, 0, 0, 1], 40_000).into());
-        let door = self.0.serve(app.connections[0].clone(), None);
+        let door = self.0.serve(app.connections[0].clone(), &app.history, None);
         let (says, words) = mpsc::unbounded_channel();
         tokio::task::spawn_local(visit(guest, words, line.clone()));
         Guest { says, _door: door }
