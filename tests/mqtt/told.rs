@@ -70,7 +70,7 @@ fn the_info_tells_by_which_config_the_daemon_runs_and_what_waits_for_a_restart()
     let second = told(&ear, INFO);
     assert_eq!(second["restart_required"], json!([]));
     house.reload(|text| text.replace("will_delay = \"2s\"", "will_delay = \"3s\""));
-    ear.until("what has to wait", |ear| told(ear, INFO)["restart_required"] == json!(["mqtt"]));
+    ear.until("what has to wait", |ear| told(ear, INFO)["restart_required"] == json!(["mqtt.will_delay"]));
     assert_eq!(told(&ear, INFO)["config_hash"], second["config_hash"], "it is not what runs");
     house.reload(|text| {
         text.replace("will_delay = \"3s\"", "will_delay = \"2s\"").replace("Entrance", "Hall")
