@@ -90,7 +90,9 @@ fn use_http(port: u16) -> String {
         .collect();
     for path in &paths {
         let answer = ask(&format!("GET {path}?telegrams=1"), &right, "");
-        assert!(answer.starts_with("HTTP/1.1 200") || path == "/readyz", "{path}: {answer}");
+        // Its broker refuses it, so it is not ready; the words are what is wanted here.
+        let unready = ["/readyz", "/healthz"].contains(&path.as_str());
+        assert!(answer.starts_with("HTTP/1.1 200") || unready, "{path}: {answer}");
         // Whoever has the token may see the setup code, on the page; nothing else shows it.
         if path == "/api/homekit" {
             assert!(answer.contains(CODE), "{answer}");

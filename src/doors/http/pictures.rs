@@ -220,7 +220,7 @@ pub(super) struct SetupObject {
     /// The code for people.
     #[schema(pattern = "^[0-9]{3}-[0-9]{2}-[0-9]{3}$")]
     code: String,
-    /// The text of the picture, `X-HM://…`.
+    /// The text of the picture, an address of a scheme of its own.
     uri: String,
     /// How many squares the picture has on a side.
     side: u64,
