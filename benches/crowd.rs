@@ -129,7 +129,8 @@ impl Crowd {
             let mut cache = Outlet::new(app.cache.clone().recipient());
             for (turn, point) in points(modules).enumerate() {
                 let (value, at) = (PointValue::On(true), now());
-                let fact = PointObserved { point, value, basis: Basis::Report, seq: 1_000_000, at };
+                let fact =
+                    PointObserved { point, value, basis: Basis::Report, seq: 1_000_000, at, not_before: at };
                 assert!(tell(&mut cache, fact), "the cache has room");
                 if turn % AT_ONCE == AT_ONCE - 1 {
                     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -137,7 +138,7 @@ impl Crowd {
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
             let last = points(modules).last().unwrap();
-            let read = Read { point: last, max_age: Want::Any, urgency: Urgency::Reader };
+            let read = Read { point: last, max_age: Want::Any, urgency: Urgency::Reader, asked_at: now() };
             let known = ask(&app.cache, read, Duration::from_secs(1)).await.unwrap();
             assert_eq!((known.on, known.freshness), (Some(true), Freshness::Fresh));
         }
@@ -159,7 +160,10 @@ pub(crate) fn store(modules: usize) -> Store {
     store.link_changed(gateway, true, now(), &mut effects);
     for point in points(modules) {
         let (value, at) = (PointValue::On(true), now());
-        store.observed(Observation { point, value, basis: Basis::Report, seq: 1, at }, &mut effects);
+        store.observed(
+            Observation { point, value, basis: Basis::Report, seq: 1, at, not_before: at },
+            &mut effects,
+        );
         effects.clear();
     }
     store
