@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::expiry::Expiry;
 use super::{Due, Effect, ModulePlan, Store, Token};
 use crate::conbus::{OutputIndex, Point, SerialNumber};
 use crate::policy::settle::{Aspect, Guard};
@@ -69,20 +70,22 @@ impl Waiter {
 #[derive(Debug)]
 pub(super) struct Module {
     pub(super) plan: ModulePlan,
-    pub(super) guards: Vec<Guard>,
+    pub(super) guards: Box<[Guard]>,
     pub(super) fetches: [Fetch; 2],
     pub(super) unsupported: [bool; 2],
     pub(super) waiting: Vec<Token>,
+    pub(super) expiry: Expiry,
 }
 
 impl Module {
     pub(super) fn new(plan: ModulePlan) -> Self {
         Self {
-            guards: vec![Guard::default(); usize::from(plan.outputs.min(OutputIndex::COUNT_MAX))],
+            guards: vec![Guard::default(); usize::from(plan.outputs.min(OutputIndex::COUNT_MAX))].into(),
             plan,
             fetches: [Fetch::default(); 2],
             unsupported: [false; 2],
             waiting: Vec::new(),
+            expiry: Expiry::default(),
         }
     }
 
