@@ -86,6 +86,7 @@ pub(super) fn lamps(config: &Config, mut place: impl FnMut(&str, &Body) -> Acces
         ensembles.push(ensemble((id, name, room), AccessoryKind::Scene, false, place, body));
     }
     all.extend(ensembles);
+    all.shrink_to_fit();
     all
 }
 

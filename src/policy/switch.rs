@@ -12,7 +12,7 @@ use std::time::Duration;
 pub use self::words::{AccessoryState, Asker, Cause, Effect, SwitchPlan, Target, Until};
 use super::figures::{Histogram, Sheet, names};
 use super::{AccessoryKind, BusError, Freshness, Moment, Origin, Reading, earliest};
-use crate::conbus::{Command, EventSource, Percent};
+use crate::conbus::{Command, EventSource, Percent, Point};
 
 /// How long a wish may stay unconfirmed; a little less than the five seconds that a writer is promised.
 const CONFIRM_WITHIN: Duration = Duration::from_millis(4900);
@@ -74,14 +74,16 @@ pub struct Switch {
     last_level: Percent,
     /// A wish failed: what was observed before it is not vouched for.
     distrusted: bool,
-    wish: Option<Wish>,
+    /// Apart, as most accessories want nothing most of the time.
+    wish: Option<Box<Wish>>,
     in_flight: Option<Flight>,
     by_event: bool,
     verifying: bool,
     verify_at: Option<Moment>,
     told: Option<(Option<bool>, Option<Percent>, Freshness)>,
     next_asker: u64,
-    confirmed: Histogram,
+    /// None until a wish was confirmed.
+    confirmed: Option<Box<Histogram>>,
     unconfirmed: u64,
 }
 
@@ -100,9 +102,14 @@ impl Switch {
             verify_at: None,
             told: None,
             next_asker: 0,
-            confirmed: Histogram::new(names::FOR_A_LAMP),
+            confirmed: None,
             unconfirmed: 0,
         }
+    }
+
+    /// Its output.
+    pub fn point(&self) -> Point {
+        self.plan.point
     }
 
     /// What it shows.
@@ -113,7 +120,8 @@ impl Switch {
     /// What it shows, given what the cache just said.
     pub fn state_of(&self, reading: &Reading) -> AccessoryState {
         let dims = self.plan.kind == AccessoryKind::Dimmer;
-        let (on, brightness, freshness) = if let Some(Wish { wanted, .. }) = &self.wish {
+        let (on, brightness, freshness) = if let Some(wish) = &self.wish {
+            let wanted = wish.wanted;
             (Some(wanted.on), wanted.shown_level(), Freshness::Pending)
         } else {
             let level = match reading.on {
@@ -157,7 +165,10 @@ impl Switch {
         if let Some(level) = state.brightness {
             sheet.level(&names::LEVEL, &[gateway, &module, &output], f64::from(level.get()) / 100.0);
         }
-        sheet.took(&names::CONFIRM_TIME, &[gateway], &self.confirmed);
+        match &self.confirmed {
+            Some(times) => sheet.took(&names::CONFIRM_TIME, &[gateway], times),
+            None => sheet.took(&names::CONFIRM_TIME, &[gateway], &Histogram::new(names::FOR_A_LAMP)),
+        }
         sheet.count(&names::UNCONFIRMED, &[gateway], self.unconfirmed);
     }
 
@@ -190,7 +201,7 @@ impl Switch {
         askers.push(Waiting { asker, until, deadline });
         let wanted = self.wanted(target);
         self.verify_at = None;
-        self.wish = Some(Wish {
+        self.wish = Some(Box::new(Wish {
             wanted,
             since: now,
             askers,
@@ -199,7 +210,7 @@ impl Switch {
             sent_at: None,
             acknowledged: false,
             repeated: false,
-        });
+        }));
         self.tell(cause, effects);
         match self.in_flight {
             None => self.send(effects),
@@ -357,7 +368,8 @@ impl Switch {
             && level_agrees
             && wish.sent_at.is_some_and(|sent| reading.observed_at.is_some_and(|at| at >= sent));
         if proves {
-            self.confirmed.took(reading.observed_at.unwrap_or(wish.since).since(wish.since));
+            let took = reading.observed_at.unwrap_or(wish.since).since(wish.since);
+            self.confirmed.get_or_insert_with(|| Box::new(Histogram::new(names::FOR_A_LAMP))).took(took);
             self.take_reading(reading);
             self.finish(Ok(()), effects);
         }
