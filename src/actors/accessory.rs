@@ -146,7 +146,6 @@ pub struct Accessory {
     uninvalidated: bool,
     last_shown: (Option<bool>, Option<crate::conbus::Percent>),
     alarm: Alarm,
-    effects: Vec<Effect>,
 }
 
 impl Accessory {
@@ -164,7 +163,6 @@ impl Accessory {
             uninvalidated: false,
             last_shown: (None, None),
             alarm: Alarm::default(),
-            effects: Vec::new(),
         }
     }
 
@@ -178,18 +176,17 @@ impl Accessory {
         }
     }
 
-    fn perform(&mut self, ctx: &mut Context<Self>) {
-        while !self.effects.is_empty() {
-            for effect in std::mem::take(&mut self.effects) {
-                self.perform_one(effect, ctx);
-            }
+    fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        for effect in effects {
+            self.perform_one(effect, ctx);
         }
         let again = (self.uninvalidated || self.untold() > 0).then(|| now() + TELL_AGAIN);
         self.alarm.set(earliest(self.switch.next_due(), again), ctx, |this: &mut Self, ctx| {
             this.alarm.rang();
-            this.switch.due(now(), &mut this.effects);
+            let mut effects = Vec::new();
+            this.switch.due(now(), &mut effects);
             this.tell_again();
-            this.perform(ctx);
+            this.perform(effects, ctx);
         });
     }
 
@@ -207,8 +204,9 @@ impl Accessory {
             Effect::Verify(since) => {
                 let answer = self.read(Want::Since(since), Urgency::Confirm, now());
                 ctx.spawn(answer.into_actor(self).map(|outcome, this: &mut Self, ctx| {
-                    this.switch.verified(outcome, now(), &mut this.effects);
-                    this.perform(ctx);
+                    let mut effects = Vec::new();
+                    this.switch.verified(outcome, now(), &mut effects);
+                    this.perform(effects, ctx);
                 }));
             }
             Effect::Reread => {
@@ -266,14 +264,16 @@ impl Accessory {
     ) {
         ctx.spawn(accepted.into_actor(self).map(|taken, this: &mut Self, ctx| {
             if taken.is_ok() {
-                this.switch.taken(&mut this.effects);
-                this.perform(ctx);
+                let mut effects = Vec::new();
+                this.switch.taken(&mut effects);
+                this.perform(effects, ctx);
             }
         }));
         ctx.spawn(written.into_actor(self).map(|outcome, this: &mut Self, ctx| {
             let sent = outcome.map(|delivered| delivered.sent_at);
-            this.switch.sent(sent, now(), &mut this.effects);
-            this.perform(ctx);
+            let mut effects = Vec::new();
+            this.switch.sent(sent, now(), &mut effects);
+            this.perform(effects, ctx);
         }));
     }
 
@@ -399,15 +399,15 @@ impl Handler<SetTarget> for Accessory {
     fn handle(&mut self, set: SetTarget, ctx: &mut Context<Self>) -> Self::Result {
         self.mark_used(now());
         debug!(target: "accessory", "wanted id={} on={:?} level={:?}", self.name, set.target.on, set.target.level);
-        let asker =
-            self.switch.set(set.target, set.until, Cause::Client(set.client), now(), &mut self.effects);
+        let mut effects = Vec::new();
+        let asker = self.switch.set(set.target, set.until, Cause::Client(set.client), now(), &mut effects);
         let asker = match asker {
             Ok(asker) => asker,
             Err(error) => return Response::reply(Err(error)),
         };
         let (writer, answer) = oneshot::channel();
         self.waiting.insert(asker, writer);
-        self.perform(ctx);
+        self.perform(effects, ctx);
         Response::fut(async move { answer.await.unwrap_or(Err(BusError::Stopping)) })
     }
 }
@@ -434,8 +434,9 @@ impl Handler<PointChanged> for Accessory {
     type Result = ();
 
     fn handle(&mut self, changed: PointChanged, ctx: &mut Context<Self>) {
-        self.switch.observed(changed.reading, &mut self.effects);
-        self.perform(ctx);
+        let mut effects = Vec::new();
+        self.switch.observed(changed.reading, &mut effects);
+        self.perform(effects, ctx);
     }
 }
 
@@ -479,8 +480,9 @@ impl Handler<Drain> for Accessory {
     type Result = Result<(), BusError>;
 
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
-        self.switch.drain(&mut self.effects);
-        self.perform(ctx);
+        let mut effects = Vec::new();
+        self.switch.drain(&mut effects);
+        self.perform(effects, ctx);
         ctx.stop();
         Ok(())
     }

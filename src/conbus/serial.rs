@@ -34,8 +34,9 @@ impl SerialNumber {
 
     /// The ten digits as one number.
     pub(super) fn number(self) -> u64 {
-        let [a, b, c, d, e] = self.0;
-        u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
+        let mut bytes = [0; 8];
+        bytes[3..].copy_from_slice(&self.0);
+        u64::from_be_bytes(bytes)
     }
 
     /// The ten digits as they stand on the wire.

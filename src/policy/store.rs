@@ -297,7 +297,7 @@ impl Store {
         let Observation { point, value, at: now, .. } = *seen;
         let Some(module) = self.modules.get(&point.serial) else { return false };
         let dimmable = module.plan.dimmable;
-        let armed = module.expiry.is_armed(point.output);
+        let armed = module.armed.has(point.output);
         let fresh_entry = Entry::new(&module.plan, module.unsupported[Aspect::Level as usize]);
         if self.entries.peek(&point).is_none() {
             let evicted = self.entries.push(point, fresh_entry);

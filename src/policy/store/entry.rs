@@ -9,7 +9,7 @@ use crate::policy::{Freshness, GatewayId, Moment, Origin, Reading};
 
 /// One aspect as last observed. Packed, and so without its origin: there are two in each entry of the house.
 #[derive(Clone, Copy, Debug)]
-#[repr(packed)]
+#[repr(Rust, packed)]
 pub(super) struct Seen<T> {
     pub(super) value: T,
     /// The output had this state at some time since then.

@@ -2,23 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use super::{Effect, Store};
+use super::{Effect, Module, Store};
 use crate::conbus::{OutputIndex, Point, SerialNumber};
 use crate::policy::{Moment, earliest};
 
-/// Which outputs of a module still have to be told as stale, and when the first may have to be.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Expiry {
-    at: Option<Moment>,
-    /// A bit an output.
-    armed: u8,
-}
+/// Which outputs of a module still have to be told as stale: a bit an output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Armed(u8);
 
 const _: () = assert!(OutputIndex::COUNT_MAX as u32 <= u8::BITS, "a bit for each output of a module");
 
-impl Expiry {
-    pub(super) fn is_armed(&self, output: OutputIndex) -> bool {
-        self.armed & bit(output) != 0
+impl Armed {
+    const NONE: Self = Self(0);
+
+    pub(super) fn has(self, output: OutputIndex) -> bool {
+        self.0 & bit(output) != 0
     }
 }
 
@@ -35,22 +33,23 @@ impl Expiries {
         self.0.first().map(|(at, _)| *at)
     }
 
-    fn set(&mut self, serial: SerialNumber, expiry: &mut Expiry, at: Option<Moment>) {
-        if expiry.at == at {
+    /// Moves the deadline of a module.
+    fn set(&mut self, module: &mut Module, at: Option<Moment>) {
+        if module.expires_at == at {
             return;
         }
-        if let Some(old) = std::mem::replace(&mut expiry.at, at) {
-            self.0.remove(&(old, serial));
+        if let Some(old) = std::mem::replace(&mut module.expires_at, at) {
+            self.0.remove(&(old, module.plan.serial));
         }
         if let Some(at) = at {
-            self.0.insert((at, serial));
+            self.0.insert((at, module.plan.serial));
         }
     }
 
     /// None of its outputs is told any more.
-    pub(super) fn forget(&mut self, serial: SerialNumber, expiry: &mut Expiry) {
-        expiry.armed = 0;
-        self.set(serial, expiry, None);
+    pub(super) fn forget(&mut self, module: &mut Module) {
+        module.armed = Armed::NONE;
+        self.set(module, None);
     }
 }
 
@@ -58,17 +57,17 @@ impl Store {
     /// This output is told as stale, not before this moment.
     pub(super) fn arm(&mut self, point: Point, at: Moment) {
         let Some(module) = self.modules.get_mut(&point.serial) else { return };
-        let expiry = &mut module.expiry;
-        expiry.armed |= bit(point.output);
-        self.expiries.set(point.serial, expiry, earliest(expiry.at, Some(at)));
+        module.armed.0 |= bit(point.output);
+        let at = earliest(module.expires_at, Some(at));
+        self.expiries.set(module, at);
     }
 
     /// This output is not told any more. The deadline stays while it may be that of another.
     pub(super) fn disarm(&mut self, point: Point) {
         let Some(module) = self.modules.get_mut(&point.serial) else { return };
-        module.expiry.armed &= !bit(point.output);
-        if module.expiry.armed == 0 {
-            self.expiries.forget(point.serial, &mut module.expiry);
+        module.armed.0 &= !bit(point.output);
+        if module.armed == Armed::NONE {
+            self.expiries.forget(module);
         }
     }
 
@@ -76,9 +75,9 @@ impl Store {
     pub(super) fn expire_next(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Some((_, serial)) = self.expiries.0.pop_first() else { return };
         let Some(module) = self.modules.get_mut(&serial) else { return };
-        module.expiry.at = None;
-        let armed = module.expiry;
-        let outputs = OutputIndex::first(module.plan.outputs).filter(|output| armed.is_armed(*output));
+        module.expires_at = None;
+        let armed = module.armed;
+        let outputs = OutputIndex::first(module.plan.outputs).filter(|output| armed.has(*output));
         let mut next = None;
         for point in outputs.map(|output| Point { serial, output }) {
             match self.entries.peek(&point).map(|entry| entry.expires_at(self.plan.ttl)) {
@@ -94,7 +93,7 @@ impl Store {
             }
         }
         if let Some(module) = self.modules.get_mut(&serial) {
-            self.expiries.set(serial, &mut module.expiry, next);
+            self.expiries.set(module, next);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::expiry::Expiry;
+use super::expiry::Armed;
 use super::{Due, Effect, ModulePlan, Store, Token};
 use crate::conbus::{OutputIndex, Point, SerialNumber};
 use crate::policy::settle::{Aspect, Guard};
@@ -26,8 +26,9 @@ enum Phase {
     Delivered,
 }
 
-/// The fetch of one datapoint of one module; there is never more than one.
+/// The fetch of one datapoint of one module; there is never more than one. Packed, as every module has two.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(Rust, packed)]
 pub(super) struct Fetch {
     phase: Phase,
     urgency: Option<Urgency>,
@@ -74,7 +75,10 @@ pub(super) struct Module {
     pub(super) fetches: [Fetch; 2],
     pub(super) unsupported: [bool; 2],
     pub(super) waiting: Vec<Token>,
-    pub(super) expiry: Expiry,
+    /// The outputs that are to be told when they grow stale by age.
+    pub(super) armed: Armed,
+    /// When the first of them may.
+    pub(super) expires_at: Option<Moment>,
 }
 
 impl Module {
@@ -85,7 +89,8 @@ impl Module {
             fetches: [Fetch::default(); 2],
             unsupported: [false; 2],
             waiting: Vec::new(),
-            expiry: Expiry::default(),
+            armed: Armed::default(),
+            expires_at: None,
         }
     }
 

@@ -56,7 +56,7 @@ impl Store {
             }
         }
         if let Some(mut module) = self.modules.remove(&serial) {
-            self.expiries.forget(serial, &mut module.expiry);
+            self.expiries.forget(&mut module);
         }
     }
 
