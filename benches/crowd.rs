@@ -146,16 +146,25 @@ impl Crowd {
     }
 }
 
+fn plans(modules: usize) -> Vec<ModulePlan> {
+    let plan = |module| ModulePlan {
+        serial: serial(module),
+        gateway: GatewayId(0),
+        outputs: OUTPUTS,
+        dimmable: false,
+    };
+    (0..modules).map(plan).collect()
+}
+
+/// A store with so many modules that knows nothing of them and has no room for it.
+pub(crate) fn unknown(modules: usize) -> Store {
+    store_for(1, plans(modules))
+}
+
 /// A store that knows all outputs of so many modules.
 pub(crate) fn store(modules: usize) -> Store {
     let gateway = GatewayId(0);
-    let plans = (0..modules).map(|module| ModulePlan {
-        serial: serial(module),
-        gateway,
-        outputs: OUTPUTS,
-        dimmable: false,
-    });
-    let mut store = store_for(modules * usize::from(OUTPUTS), plans.collect());
+    let mut store = store_for(modules * usize::from(OUTPUTS), plans(modules));
     let mut effects = Vec::new();
     store.link_changed(gateway, true, now(), &mut effects);
     for point in points(modules) {

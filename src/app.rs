@@ -19,7 +19,9 @@ mod sabotage;
 mod walls;
 pub mod watch;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +33,7 @@ use tokio::sync::watch::{Sender, channel};
 use self::lamps::{Body, Lamp, first_lamps};
 use self::plans::Plans;
 use self::reload::Running;
-use crate::actors::accessory::{Accessory, AccessoryAddr, AccessoryPeers, AccessoryPlan};
+use crate::actors::accessory::{Accessory, AccessoryAddr, AccessoryOutlets, AccessoryPeers, AccessoryPlan};
 use crate::actors::cache::Cache;
 use crate::actors::connection::{Connection, ConnectionFacts, ConnectionPlan};
 use crate::actors::ensemble::{Ensemble, EnsemblePlan, Part, Role};
@@ -175,14 +177,8 @@ pub fn assemble_from(
         let facts = listener_facts(&cache, &poller, audience);
         context.run(Listener::new(plans.listener(index), facts));
     }
-    let peers = Peers {
-        cache: &cache,
-        poller: &poller,
-        connections: &connections,
-        audience,
-        gateways: &plans.gateways,
-    };
-    let mut cards: Vec<AccessoryCard> = Vec::new();
+    let peers = Peers::new((&cache, &poller), &connections, audience, &plans.gateways);
+    let mut cards: Vec<AccessoryCard> = Vec::with_capacity(lamps.len());
     for lamp in &lamps {
         cards.push(peers.start(lamp, &cards));
     }
@@ -202,30 +198,44 @@ pub fn assemble_from(
 /// Whom every accessory talks to.
 struct Peers<'a> {
     cache: &'a Addr<Cache>,
-    poller: &'a Addr<Poller>,
     connections: &'a [Addr<Connection>],
     audience: &'a Audience,
-    /// The names of the gateways.
-    gateways: &'a [Name],
+    /// What the accessories of each gateway share.
+    shared: Vec<Rc<AccessoryPeers>>,
 }
 
-impl Peers<'_> {
+impl<'a> Peers<'a> {
+    fn new(
+        (cache, poller): (&'a Addr<Cache>, &'a Addr<Poller>),
+        connections: &'a [Addr<Connection>],
+        audience: &'a Audience,
+        gateways: &[Name],
+    ) -> Self {
+        let of_gateway = |(connection, gateway): (&Addr<Connection>, &Name)| {
+            let outlets = AccessoryOutlets {
+                poller: Outlet::new(poller.clone().recipient()),
+                invalidate: Outlet::new(cache.clone().recipient()),
+                doors: outlets(&audience.accessories),
+            };
+            Rc::new(AccessoryPeers {
+                gateway: gateway.clone(),
+                cache: cache.clone(),
+                connection: connection.clone(),
+                outlets: RefCell::new(outlets),
+            })
+        };
+        let shared = connections.iter().zip(gateways).map(of_gateway).collect();
+        Self { cache, connections, audience, shared }
+    }
+
     /// Starts what is behind a lamp; the accessories that a group or scene speaks of are among `cards`.
     fn start(&self, lamp: &Lamp, cards: &[AccessoryCard]) -> AccessoryCard {
         let Lamp { face, body } = lamp.clone();
         let (id, name) = (face.place, Name::from(face.id.as_str()));
-        let doors = outlets(&self.audience.accessories);
         let role = match body {
             Body::Output { switch, gateway } => {
-                let peers = AccessoryPeers {
-                    cache: self.cache.clone(),
-                    connection: self.connections[usize::from(gateway.0)].clone(),
-                    poller: Outlet::new(self.poller.clone().recipient()),
-                    invalidate: Outlet::new(self.cache.clone().recipient()),
-                    doors,
-                };
-                let gateway = self.gateways[usize::from(gateway.0)].clone();
-                let addr = Accessory::new(AccessoryPlan { id, name, gateway, switch }, peers).start();
+                let peers = Rc::clone(&self.shared[usize::from(gateway.0)]);
+                let addr = Accessory::new(AccessoryPlan { id, name, switch }, peers).start();
                 return AccessoryCard { face, addr: AccessoryAddr::Output(addr) };
             }
             Body::Group(members) => {
@@ -242,6 +252,7 @@ impl Peers<'_> {
                 invalidate: Outlet::new(self.cache.clone().recipient()),
             },
         };
+        let doors = outlets(&self.audience.accessories);
         let addr = Ensemble::new(EnsemblePlan { id, name, role, doors }).start();
         AccessoryCard { face, addr: AccessoryAddr::Ensemble(addr) }
     }

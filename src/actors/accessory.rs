@@ -3,8 +3,10 @@
 //! Hears: [`GetState`], [`SetTarget`], [`Identify`] (doors), [`PointChanged`] (cache). Asks the cache to read and
 //! its connection to write; tells the poller that it is used and the doors what it shows.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{self, Poll};
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ use super::events::{
     Measure, Name, Observe, PointChanged, Read, SetTarget,
 };
 use super::{Alarm, Asked, Asks, Outlet, ask, now, tell};
-use crate::conbus::{Edge, Event, EventBus, EventSource, System, Telegram};
+use crate::conbus::{Edge, Event, EventBus, EventSource, SerialNumber, System, Telegram};
 use crate::policy::figures::Sheet;
 use crate::policy::outbox::Delivered;
 use crate::policy::store::Want;
@@ -96,89 +98,104 @@ pub struct AccessoryPlan {
     pub id: AccessoryId,
     /// Its configured id.
     pub name: Name,
-    /// The configured id of its gateway.
-    pub gateway: Name,
     /// Its output and how it is switched.
     pub switch: SwitchPlan,
 }
 
-/// Whom an accessory talks to.
+/// Whom the accessories of one gateway talk to. They share it: a handle of a mailbox is larger than what is known of a
+/// lamp, and one bounds what all of them may leave there.
 pub struct AccessoryPeers {
+    /// The configured id of the gateway.
+    pub gateway: Name,
     /// Knows the state.
     pub cache: Addr<Cache>,
     /// Writes the commands.
     pub connection: Addr<Connection>,
+    /// Whom they tell. Borrowed for no longer than a `tell`, which runs nobody else.
+    pub outlets: RefCell<AccessoryOutlets>,
+}
+
+/// Where the accessories of one gateway tell what.
+pub struct AccessoryOutlets {
     /// Learns of the use.
     pub poller: Outlet<MarkActive>,
     /// Learns that an event may have switched more than one output.
     pub invalidate: Outlet<Invalidate>,
-    /// Learn of changes; groups join them.
+    /// Learn of changes.
     pub doors: Vec<Outlet<AccessoryChanged>>,
+}
+
+/// A group that learns of changes.
+struct Follower {
+    outlet: Outlet<AccessoryChanged>,
+    /// Whether it missed one.
+    untold: bool,
 }
 
 /// The actor. See the module.
 pub struct Accessory {
-    plan: AccessoryPlan,
-    peers: AccessoryPeers,
+    id: AccessoryId,
+    name: Name,
+    peers: Rc<AccessoryPeers>,
     switch: Switch,
     waiting: BTreeMap<Asker, oneshot::Sender<Result<AccessoryState, BusError>>>,
     marked: Option<Moment>,
-    /// The doors and groups, by place, that missed a change.
-    untold: Vec<bool>,
+    /// The places of the doors that missed a change.
+    untold: Vec<usize>,
+    followers: Vec<Follower>,
     uninvalidated: bool,
     last_shown: (Option<bool>, Option<crate::conbus::Percent>),
     alarm: Alarm,
-    effects: Vec<Effect>,
 }
 
 impl Accessory {
     /// An accessory of which nothing is known.
-    pub fn new(plan: AccessoryPlan, peers: AccessoryPeers) -> Self {
+    pub fn new(plan: AccessoryPlan, peers: Rc<AccessoryPeers>) -> Self {
         Self {
-            switch: Switch::new(plan.switch),
-            untold: vec![false; peers.doors.len()],
-            plan,
+            id: plan.id,
+            name: plan.name,
             peers,
+            switch: Switch::new(plan.switch),
             waiting: BTreeMap::new(),
             marked: None,
+            untold: Vec::new(),
+            followers: Vec::new(),
             uninvalidated: false,
             last_shown: (None, None),
             alarm: Alarm::default(),
-            effects: Vec::new(),
         }
     }
 
     fn mark_used(&mut self, at: Moment) {
         if self.marked.is_none_or(|marked| at.since(marked) >= MARK_EVERY) {
-            let serial = self.plan.switch.point.serial;
+            let serial = self.switch.point().serial;
             // No room: the next use marks it.
-            if tell(&mut self.peers.poller, MarkActive { serial }) {
+            if tell(&mut self.peers.outlets.borrow_mut().poller, MarkActive { serial }) {
                 self.marked = Some(at);
             }
         }
     }
 
-    fn perform(&mut self, ctx: &mut Context<Self>) {
-        while !self.effects.is_empty() {
-            for effect in std::mem::take(&mut self.effects) {
-                self.perform_one(effect, ctx);
-            }
+    fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        for effect in effects {
+            self.perform_one(effect, ctx);
         }
-        let again = (self.uninvalidated || self.untold.contains(&true)).then(|| now() + TELL_AGAIN);
+        let again = (self.uninvalidated || self.untold() > 0).then(|| now() + TELL_AGAIN);
         self.alarm.set(earliest(self.switch.next_due(), again), ctx, |this: &mut Self, ctx| {
             this.alarm.rang();
-            this.switch.due(now(), &mut this.effects);
+            let mut effects = Vec::new();
+            this.switch.due(now(), &mut effects);
             this.tell_again();
-            this.perform(ctx);
+            this.perform(effects, ctx);
         });
     }
 
     fn perform_one(&mut self, effect: Effect, ctx: &mut Context<Self>) {
-        let point = self.plan.switch.point;
+        let point = self.switch.point();
         match effect {
             Effect::Send(command) => {
                 let telegram = System::command(point.serial, command).into();
-                debug!(target: "accessory", "command id={} telegram={telegram}", self.plan.name);
+                debug!(target: "accessory", "command id={} telegram={telegram}", self.name);
                 let (taken, accepted) = oneshot::channel();
                 let written = self.exchange(telegram, Some(taken));
                 self.await_command(accepted, written, ctx);
@@ -187,8 +204,9 @@ impl Accessory {
             Effect::Verify(since) => {
                 let answer = self.read(Want::Since(since), Urgency::Confirm, now());
                 ctx.spawn(answer.into_actor(self).map(|outcome, this: &mut Self, ctx| {
-                    this.switch.verified(outcome, now(), &mut this.effects);
-                    this.perform(ctx);
+                    let mut effects = Vec::new();
+                    this.switch.verified(outcome, now(), &mut effects);
+                    this.perform(effects, ctx);
                 }));
             }
             Effect::Reread => {
@@ -197,7 +215,7 @@ impl Accessory {
                 ctx.spawn(answer.into_actor(self).map(|_, _, _| ()));
             }
             Effect::Invalidate => {
-                self.uninvalidated = !tell(&mut self.peers.invalidate, Invalidate { serial: point.serial });
+                self.invalidate(point.serial);
             }
             Effect::Answer(asker, outcome) => {
                 if let Some(writer) = self.waiting.remove(&asker) {
@@ -220,13 +238,13 @@ impl Accessory {
     }
 
     fn read(&self, max_age: Want, urgency: Urgency, asked_at: Moment) -> Asked<Cache, Read> {
-        let point = self.plan.switch.point;
+        let point = self.switch.point();
         ask(&self.peers.cache, Read { point, max_age, urgency, asked_at }, READ_WITHIN)
     }
 
     /// Press and release, one right behind the other: the outbox keeps them 60 ms apart.
     fn press(&mut self, input: EventSource, ctx: &mut Context<Self>) {
-        debug!(target: "accessory", "press id={} input={input}", self.plan.name);
+        debug!(target: "accessory", "press id={} input={input}", self.name);
         let event = |edge| Event { bus: EventBus::Xp, source: input, edge }.into();
         let (taken, accepted) = oneshot::channel();
         let make = self.exchange(event(Edge::Make), Some(taken));
@@ -246,22 +264,30 @@ impl Accessory {
     ) {
         ctx.spawn(accepted.into_actor(self).map(|taken, this: &mut Self, ctx| {
             if taken.is_ok() {
-                this.switch.taken(&mut this.effects);
-                this.perform(ctx);
+                let mut effects = Vec::new();
+                this.switch.taken(&mut effects);
+                this.perform(effects, ctx);
             }
         }));
         ctx.spawn(written.into_actor(self).map(|outcome, this: &mut Self, ctx| {
             let sent = outcome.map(|delivered| delivered.sent_at);
-            this.switch.sent(sent, now(), &mut this.effects);
-            this.perform(ctx);
+            let mut effects = Vec::new();
+            this.switch.sent(sent, now(), &mut effects);
+            this.perform(effects, ctx);
         }));
     }
 
     fn tell_doors(&mut self, state: AccessoryState, cause: Cause) {
         self.log_change(&state, cause);
-        let fact = AccessoryChanged { id: self.plan.id, state, cause };
-        for (door, untold) in self.peers.doors.iter_mut().zip(&mut self.untold) {
-            *untold = !tell(door, fact);
+        let fact = AccessoryChanged { id: self.id, state, cause };
+        self.untold.clear();
+        for (place, door) in self.peers.outlets.borrow_mut().doors.iter_mut().enumerate() {
+            if !tell(door, fact) {
+                self.untold.push(place);
+            }
+        }
+        for follower in &mut self.followers {
+            follower.untold = !tell(&mut follower.outlet, fact);
         }
     }
 
@@ -272,27 +298,38 @@ impl Accessory {
         let level = if switched { log::Level::Info } else { log::Level::Debug };
         let on = state.on.map_or("unknown", |on| if on { "true" } else { "false" });
         let brightness = state.brightness.map(|level| format!(" brightness={level}")).unwrap_or_default();
-        let (name, freshness) = (&self.plan.name, state.freshness);
+        let (name, freshness) = (&self.name, state.freshness);
         log::log!(target: "accessory", level, "shows id={name} on={on}{brightness} freshness={freshness:?} cause={cause:?}");
         self.last_shown = shown;
     }
 
-    /// Groups that are gone hear nothing any more.
-    fn forget_gone(&mut self) {
-        let mut open = self.peers.doors.iter().map(Outlet::is_open);
-        self.untold.retain(|_| open.next().unwrap_or(false));
-        self.peers.doors.retain(Outlet::is_open);
+    /// How many missed a change.
+    fn untold(&self) -> usize {
+        self.untold.len() + self.followers.iter().filter(|follower| follower.untold).count()
     }
 
+    fn invalidate(&mut self, serial: SerialNumber) {
+        let outlet = &mut self.peers.outlets.borrow_mut().invalidate;
+        self.uninvalidated = !tell(outlet, Invalidate { serial });
+    }
+
+    /// Doors and groups that are gone hear nothing any more.
     fn tell_again(&mut self) {
-        self.forget_gone();
-        let fact = AccessoryChanged { id: self.plan.id, state: self.switch.state(), cause: Cause::Bus };
-        for (door, untold) in self.peers.doors.iter_mut().zip(&mut self.untold) {
-            *untold = *untold && !tell(door, fact);
+        let fact = AccessoryChanged { id: self.id, state: self.switch.state(), cause: Cause::Bus };
+        self.untold.retain(|place| {
+            let mut outlets = self.peers.outlets.borrow_mut();
+            outlets.doors.get_mut(*place).is_some_and(|door| door.is_open() && !tell(door, fact))
+        });
+        if self.untold.is_empty() {
+            // A mailbox overflows once a year: no accessory keeps room for it.
+            self.untold = Vec::new();
+        }
+        self.followers.retain(|follower| follower.outlet.is_open());
+        for follower in self.followers.iter_mut().filter(|follower| follower.untold) {
+            follower.untold = !tell(&mut follower.outlet, fact);
         }
         if self.uninvalidated {
-            let serial = self.plan.switch.point.serial;
-            self.uninvalidated = !tell(&mut self.peers.invalidate, Invalidate { serial });
+            self.invalidate(self.switch.point().serial);
         }
     }
 }
@@ -361,16 +398,16 @@ impl Handler<SetTarget> for Accessory {
 
     fn handle(&mut self, set: SetTarget, ctx: &mut Context<Self>) -> Self::Result {
         self.mark_used(now());
-        debug!(target: "accessory", "wanted id={} on={:?} level={:?}", self.plan.name, set.target.on, set.target.level);
-        let asker =
-            self.switch.set(set.target, set.until, Cause::Client(set.client), now(), &mut self.effects);
+        debug!(target: "accessory", "wanted id={} on={:?} level={:?}", self.name, set.target.on, set.target.level);
+        let mut effects = Vec::new();
+        let asker = self.switch.set(set.target, set.until, Cause::Client(set.client), now(), &mut effects);
         let asker = match asker {
             Ok(asker) => asker,
             Err(error) => return Response::reply(Err(error)),
         };
         let (writer, answer) = oneshot::channel();
         self.waiting.insert(asker, writer);
-        self.perform(ctx);
+        self.perform(effects, ctx);
         Response::fut(async move { answer.await.unwrap_or(Err(BusError::Stopping)) })
     }
 }
@@ -379,8 +416,8 @@ impl Handler<Identify> for Accessory {
     type Result = ResponseActFuture<Self, Result<AccessoryState, BusError>>;
 
     fn handle(&mut self, _: Identify, _: &mut Context<Self>) -> Self::Result {
-        let serial = self.plan.switch.point.serial;
-        info!(target: "accessory", "identify id={} serial={serial}", self.plan.name);
+        let serial = self.switch.point().serial;
+        info!(target: "accessory", "identify id={} serial={serial}", self.name);
         let blink = self.exchange(System::blink(serial, true).into(), None);
         Box::pin(blink.into_actor(self).map(move |outcome, this: &mut Self, ctx: &mut Context<Self>| {
             outcome?;
@@ -397,8 +434,9 @@ impl Handler<PointChanged> for Accessory {
     type Result = ();
 
     fn handle(&mut self, changed: PointChanged, ctx: &mut Context<Self>) {
-        self.switch.observed(changed.reading, &mut self.effects);
-        self.perform(ctx);
+        let mut effects = Vec::new();
+        self.switch.observed(changed.reading, &mut effects);
+        self.perform(effects, ctx);
     }
 }
 
@@ -406,9 +444,8 @@ impl Handler<Follow> for Accessory {
     type Result = Result<AccessoryState, BusError>;
 
     fn handle(&mut self, follow: Follow, _: &mut Context<Self>) -> Self::Result {
-        self.forget_gone();
-        self.peers.doors.push(Outlet::new(follow.0));
-        self.untold.push(false);
+        self.followers.retain(|follower| follower.outlet.is_open());
+        self.followers.push(Follower { outlet: Outlet::new(follow.0), untold: false });
         Ok(self.switch.state())
     }
 }
@@ -419,12 +456,12 @@ impl Handler<Observe> for Accessory {
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> Self::Result {
         let state = self.switch.state();
         Ok(serde_json::json!({
-            "id": &*self.plan.name,
+            "id": &*self.name,
             "on": state.on,
             "freshness": state.freshness,
             "pending": self.switch.is_pending(),
             "writers_waiting": self.waiting.len(),
-            "changes_untold": self.untold.iter().filter(|untold| **untold).count(),
+            "changes_untold": self.untold(),
         }))
     }
 }
@@ -434,7 +471,7 @@ impl Handler<Measure> for Accessory {
 
     fn handle(&mut self, _: Measure, _: &mut Context<Self>) -> Self::Result {
         let mut sheet = Sheet::default();
-        self.switch.measure(&self.plan.gateway, now(), &mut sheet);
+        self.switch.measure(&self.peers.gateway, now(), &mut sheet);
         Ok(sheet)
     }
 }
@@ -443,8 +480,9 @@ impl Handler<Drain> for Accessory {
     type Result = Result<(), BusError>;
 
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) -> Self::Result {
-        self.switch.drain(&mut self.effects);
-        self.perform(ctx);
+        let mut effects = Vec::new();
+        self.switch.drain(&mut effects);
+        self.perform(effects, ctx);
         ctx.stop();
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! From the configured accessories, groups and scenes to what their actors and the doors are told of them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::actors::events::AccessoryId;
 use crate::conbus::{EventSource, SerialNumber};
@@ -12,8 +13,8 @@ use crate::policy::{AccessoryKind, GatewayId};
 /// A configured accessory, group or scene, before it has an actor.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Lamp {
-    /// What doors show.
-    pub(super) face: AccessoryFace,
+    /// What doors show; theirs too.
+    pub(super) face: Arc<AccessoryFace>,
     /// What is behind it.
     pub(super) body: Body,
 }
@@ -65,7 +66,7 @@ pub(super) fn lamps(config: &Config, mut place: impl FnMut(&str, &Body) -> Acces
         let Some(module) = modules.get(&accessory.point.serial) else { continue };
         let body = output(accessory, module);
         let place = place(&accessory.id, &body);
-        all.push(Lamp { face: face(accessory, module, place), body });
+        all.push(Lamp { face: Arc::new(face(accessory, module, place)), body });
     }
     let mut places: HashMap<&str, (AccessoryId, bool)> = HashMap::new();
     for (accessory, lamp) in config.accessories.iter().zip(&all) {
@@ -86,6 +87,7 @@ pub(super) fn lamps(config: &Config, mut place: impl FnMut(&str, &Body) -> Acces
         ensembles.push(ensemble((id, name, room), AccessoryKind::Scene, false, place, body));
     }
     all.extend(ensembles);
+    all.shrink_to_fit();
     all
 }
 
@@ -127,7 +129,7 @@ fn ensemble(
         _ => Vec::new(),
     };
     let face = AccessoryFace { place, id, name, room, kind, dims, point: None, members, module_type: None };
-    Lamp { face, body }
+    Lamp { face: Arc::new(face), body }
 }
 
 fn scene(config: &Config, deed: &Deed, places: &HashMap<&str, (AccessoryId, bool)>) -> Body {
@@ -156,7 +158,7 @@ fn may_switch(module: &Module, input: EventSource) -> bool {
 
 /// What doors may know of the accessories before there are any.
 pub(super) fn faces(config: &Config) -> Vec<AccessoryFace> {
-    first_lamps(config).into_iter().map(|lamp| lamp.face).collect()
+    first_lamps(config).into_iter().map(|lamp| Arc::unwrap_or_clone(lamp.face)).collect()
 }
 
 /// The accessories of a daemon that starts.

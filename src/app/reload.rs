@@ -1,6 +1,7 @@
 //! Another config while the daemon runs: what can be applied is, and the links stay up.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +27,8 @@ const RECONFIGURE_WITHIN: Duration = Duration::from_secs(2);
 /// What the daemon runs by.
 pub(super) struct Running {
     /// The config of the start.
-    started: Config,
-    config: Config,
+    started: Rc<Config>,
+    config: Rc<Config>,
     audience: Audience,
     rules: Rules,
     lamps: Vec<Lamp>,
@@ -45,9 +46,10 @@ fn hash_of(config: &Config) -> String {
 
 impl Running {
     pub(super) fn new(config: &Config, audience: &Audience, rules: Rules, lamps: Vec<Lamp>) -> Self {
+        let started = Rc::new(config.clone());
         Self {
-            started: config.clone(),
-            config: config.clone(),
+            config: Rc::clone(&started),
+            started,
             audience: audience.clone(),
             rules,
             next_place: lamps.iter().map(|lamp| lamp.face.place.0 + 1).max().unwrap_or(0),
@@ -123,7 +125,7 @@ impl App {
         let lamps = self.running.settle(&config);
         self.running.lamps = lamps;
         self.running.modules.send_replace(config.modules.clone());
-        self.running.config = config;
+        self.running.config = Rc::new(config);
         let (come, gone) = self.rehouse(&plans.gateways);
         // Who understands telegrams goes before who keeps what they say, and the poller, which asks, comes last.
         let heard = join(self.reconnect(&plans), self.reinstall(&plans)).await;
@@ -140,15 +142,10 @@ impl App {
     /// Starts the accessories that are new and shows the doors the new list; gives those that are gone.
     fn rehouse(&mut self, gateways: &[Name]) -> (Vec<(Point, Outlet<PointChanged>)>, Vec<AccessoryCard>) {
         let old = Arc::clone(&self.cards.borrow());
-        let peers = Peers {
-            cache: &self.cache,
-            poller: &self.poller,
-            connections: &self.connections,
-            audience: &self.running.audience,
-            gateways,
-        };
+        let known = (&self.cache, &self.poller);
+        let peers = Peers::new(known, &self.connections, &self.running.audience, gateways);
         let mut come = Vec::new();
-        let mut cards: Vec<AccessoryCard> = Vec::new();
+        let mut cards: Vec<AccessoryCard> = Vec::with_capacity(self.running.lamps.len());
         for lamp in &self.running.lamps {
             let card = if let Some(known) = old.at(lamp.face.place) {
                 AccessoryCard { face: lamp.face.clone(), addr: known.addr.clone() }

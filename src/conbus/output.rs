@@ -1,6 +1,7 @@
 //! Small checked numbers: which output, which link, how bright.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::Serialize;
 
@@ -74,12 +75,19 @@ impl fmt::Debug for Percent {
 }
 
 /// The address of one output on a bus: what the cache keeps state of.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Point {
     /// The module.
     pub serial: crate::conbus::SerialNumber,
     /// Its output.
     pub output: OutputIndex,
+}
+
+/// In one piece: every read of the cache hashes one.
+impl Hash for Point {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.serial.number() << 8 | u64::from(self.output.get()));
+    }
 }
 
 impl fmt::Display for Point {

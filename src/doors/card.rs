@@ -54,7 +54,7 @@ impl AccessoryFace {
 #[derive(Clone, Debug)]
 pub struct AccessoryCard {
     /// What is known without asking.
-    pub face: AccessoryFace,
+    pub face: Arc<AccessoryFace>,
     /// Whom to ask.
     pub addr: AccessoryAddr,
 }
@@ -119,7 +119,7 @@ impl Cards {
 
     /// What is known of them without asking.
     pub fn faces(&self) -> impl Iterator<Item = &AccessoryFace> + Clone {
-        self.all.iter().map(|card| &card.face)
+        self.all.iter().map(|card| &*card.face)
     }
 
     /// The accessory with this configured id.

@@ -1,19 +1,21 @@
 //! Time as an argument.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, AddAssign};
 use std::time::Duration;
 
 /// A point in monotonic time, in microseconds; the process (or the test) began at [`Moment::START`].
 ///
-/// What was observed before a restart lies before the beginning.
+/// What was observed before a restart lies before the beginning. Never zero, so that a moment that may be absent takes no
+/// more room than one.
 /// Only the actors read a clock; policies get moments and answer with moments.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Moment(u64);
+pub struct Moment(NonZeroU64);
 
 impl Moment {
     /// The beginning.
-    pub const START: Self = Self(1 << 60);
+    pub const START: Self = Self(NonZeroU64::MIN.saturating_add((1 << 60) - 1));
 
     /// The moment this long after the beginning.
     pub fn after_start(since: Duration) -> Self {
@@ -27,13 +29,13 @@ impl Moment {
 
     /// How long after `earlier` this is; zero when it is not after it.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// The moment this long before.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(micros(span)))
+        Self(NonZeroU64::new(self.0.get().saturating_sub(micros(span))).unwrap_or(NonZeroU64::MIN))
     }
 }
 

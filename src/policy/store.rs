@@ -4,6 +4,7 @@
 //! wait. It knows neither actors nor telegrams: its caller fetches and answers. Tests, model and simulation share it.
 
 mod entry;
+mod expiry;
 mod fetch;
 mod plan;
 mod reload;
@@ -17,19 +18,19 @@ use std::collections::{BTreeMap, HashMap};
 use lru::LruCache;
 
 use self::entry::{Entry, Seen};
+use self::expiry::Expiries;
 use self::fetch::{Fetch, Module, Waiter};
 pub use self::plan::{Counters, ModulePlan, StorePlan, Want};
 pub use self::words::{Effect, Observation, Outcome, Token};
 use super::figures::{Sheet, names};
 use super::settle::{Aspect, Basis, PointValue, Verdict};
-use super::{Agenda, BusError, Freshness, GatewayId, Moment, Origin, Reading, Urgency};
+use super::{Agenda, BusError, Freshness, GatewayId, Moment, Origin, Reading, Urgency, earliest};
 use crate::conbus::{Point, SerialNumber};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Due {
     Waiter(Token),
     Fetch(SerialNumber, Aspect),
-    Expiry(Point),
 }
 
 /// Which links are up, by gateway.
@@ -54,10 +55,11 @@ impl Links {
 pub struct Store {
     plan: StorePlan,
     entries: LruCache<Point, Entry>,
-    modules: HashMap<SerialNumber, Module>,
+    modules: HashMap<SerialNumber, Box<Module>>,
     links: Links,
     waiters: BTreeMap<Token, Waiter>,
     agenda: Agenda<Due>,
+    expiries: Expiries,
     next_token: u64,
     revision: u64,
     counters: Counters,
@@ -67,13 +69,14 @@ impl Store {
     /// An empty store; every link is down.
     pub fn new(plan: StorePlan, modules: impl IntoIterator<Item = ModulePlan>) -> Self {
         let modules: HashMap<_, _> =
-            modules.into_iter().map(|module| (module.serial, Module::new(module))).collect();
+            modules.into_iter().map(|module| (module.serial, Box::new(Module::new(module)))).collect();
         Self {
             entries: LruCache::new(plan.max_entries),
             modules,
             links: Links(Vec::new()),
             waiters: BTreeMap::new(),
             agenda: Agenda::default(),
+            expiries: Expiries::default(),
             next_token: 0,
             revision: 0,
             counters: Counters::default(),
@@ -116,7 +119,7 @@ impl Store {
 
     /// When [`Store::due`] is to be called next.
     pub fn next_due(&self) -> Option<Moment> {
-        self.agenda.next_due()
+        earliest(self.agenda.next_due(), self.expiries.next_due())
     }
 
     /// What is known of an output; does not count as use.
@@ -294,12 +297,13 @@ impl Store {
         let Observation { point, value, at: now, .. } = *seen;
         let Some(module) = self.modules.get(&point.serial) else { return false };
         let dimmable = module.plan.dimmable;
+        let armed = module.armed.has(point.output);
         let fresh_entry = Entry::new(&module.plan, module.unsupported[Aspect::Level as usize]);
         if self.entries.peek(&point).is_none() {
             let evicted = self.entries.push(point, fresh_entry);
             if let Some((evicted, _)) = evicted.filter(|(evicted, _)| *evicted != point) {
                 self.counters.evictions += 1;
-                self.agenda.clear(Due::Expiry(evicted));
+                self.disarm(evicted);
                 effects.push(Effect::Changed { point: evicted, reading: Reading::UNKNOWN });
             }
         }
@@ -317,20 +321,22 @@ impl Store {
                 {
                     level.doubtful = true;
                 }
-                entry.on = Some(Seen { value: on, at: stamp, origin, doubtful: false });
+                entry.on = Some(Seen { value: on, at: stamp, doubtful: false });
+                entry.origin = origin;
             }
             PointValue::Level(level) => {
                 if seen_at(entry.level.map(|seen| seen.at)) {
                     return false;
                 }
                 entry.levelled = dimmable;
-                entry.level = Some(Seen { value: level, at: stamp, origin, doubtful: false });
+                entry.level = Some(Seen { value: level, at: stamp, doubtful: false });
             }
         }
         self.revision += 1;
         entry.revision = self.revision;
-        if self.agenda.get(Due::Expiry(point)).is_none() {
-            self.agenda.set(Due::Expiry(point), entry.expires_at(self.plan.ttl).max(now));
+        if !armed {
+            let expires_at = entry.expires_at(self.plan.ttl).max(now);
+            self.arm(point, expires_at);
         }
         true
     }
@@ -380,7 +386,7 @@ impl Store {
     /// The points behind a gateway in a fixed order.
     fn points_behind(&self, gateway: GatewayId) -> Vec<Point> {
         let behind = self.modules.values().filter(|module| module.plan.gateway == gateway);
-        let mut points: Vec<Point> = behind.flat_map(Module::points).collect();
+        let mut points: Vec<Point> = behind.flat_map(|module| module.points()).collect();
         points.sort_unstable();
         points
     }
@@ -389,7 +395,7 @@ impl Store {
         let was = self.peek(point, now).freshness;
         if let Some(entry) = self.entries.peek_mut(&point) {
             entry.distrust();
-            self.agenda.clear(Due::Expiry(point));
+            self.disarm(point);
         }
         let reading = self.peek(point, now);
         if reading.freshness != was {
@@ -451,24 +457,13 @@ impl Store {
 
     /// Does what is due: starts fetches that had to wait, gives up readers, lets entries grow stale.
     pub fn due(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        while let Some(due) = self.agenda.pop_due(now) {
-            match due {
-                Due::Waiter(token) => self.answer(token, Err(BusError::TimedOut), effects),
-                Due::Fetch(serial, aspect) => self.fetch_due(serial, aspect, now, effects),
-                Due::Expiry(point) => self.expire(point, now, effects),
+        while let Some(at) = self.next_due().filter(|at| *at <= now) {
+            // At the same moment whoever waits comes first.
+            match self.agenda.pop_due(at) {
+                Some(Due::Waiter(token)) => self.answer(token, Err(BusError::TimedOut), effects),
+                Some(Due::Fetch(serial, aspect)) => self.fetch_due(serial, aspect, now, effects),
+                None => self.expire_next(now, effects),
             }
         }
-    }
-
-    fn expire(&mut self, point: Point, now: Moment, effects: &mut Vec<Effect>) {
-        let Some(entry) = self.entries.peek(&point) else { return };
-        let expires_at = entry.expires_at(self.plan.ttl);
-        if expires_at > now {
-            self.agenda.set(Due::Expiry(point), expires_at);
-            return;
-        }
-        self.counters.expirations += 1;
-        let reading = self.peek(point, now);
-        effects.push(Effect::Changed { point, reading });
     }
 }

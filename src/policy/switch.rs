@@ -12,7 +12,7 @@ use std::time::Duration;
 pub use self::words::{AccessoryState, Asker, Cause, Effect, SwitchPlan, Target, Until};
 use super::figures::{Histogram, Sheet, names};
 use super::{AccessoryKind, BusError, Freshness, Moment, Origin, Reading, earliest};
-use crate::conbus::{Command, EventSource, Percent};
+use crate::conbus::{Command, EventSource, Percent, Point};
 
 /// How long a wish may stay unconfirmed; a little less than the five seconds that a writer is promised.
 const CONFIRM_WITHIN: Duration = Duration::from_millis(4900);
@@ -64,6 +64,8 @@ struct Wish {
     /// Whether the module acknowledged it.
     acknowledged: bool,
     repeated: bool,
+    /// When the output is read to see whether it was done.
+    verify_at: Option<Moment>,
 }
 
 /// The wish and the observed state of one accessory.
@@ -74,15 +76,28 @@ pub struct Switch {
     last_level: Percent,
     /// A wish failed: what was observed before it is not vouched for.
     distrusted: bool,
-    wish: Option<Wish>,
+    /// Apart, as most accessories want nothing most of the time.
+    wish: Option<Box<Wish>>,
     in_flight: Option<Flight>,
     by_event: bool,
     verifying: bool,
-    verify_at: Option<Moment>,
     told: Option<(Option<bool>, Option<Percent>, Freshness)>,
     next_asker: u64,
+    /// None until a wish has ended.
+    ended: Option<Box<Ended>>,
+}
+
+/// How wishes ended.
+#[derive(Debug)]
+struct Ended {
     confirmed: Histogram,
     unconfirmed: u64,
+}
+
+impl Ended {
+    fn none() -> Self {
+        Self { confirmed: Histogram::new(names::FOR_A_LAMP), unconfirmed: 0 }
+    }
 }
 
 impl Switch {
@@ -97,12 +112,15 @@ impl Switch {
             in_flight: None,
             by_event: false,
             verifying: false,
-            verify_at: None,
             told: None,
             next_asker: 0,
-            confirmed: Histogram::new(names::FOR_A_LAMP),
-            unconfirmed: 0,
+            ended: None,
         }
+    }
+
+    /// Its output.
+    pub fn point(&self) -> Point {
+        self.plan.point
     }
 
     /// What it shows.
@@ -113,7 +131,8 @@ impl Switch {
     /// What it shows, given what the cache just said.
     pub fn state_of(&self, reading: &Reading) -> AccessoryState {
         let dims = self.plan.kind == AccessoryKind::Dimmer;
-        let (on, brightness, freshness) = if let Some(Wish { wanted, .. }) = &self.wish {
+        let (on, brightness, freshness) = if let Some(wish) = &self.wish {
+            let wanted = wish.wanted;
             (Some(wanted.on), wanted.shown_level(), Freshness::Pending)
         } else {
             let level = match reading.on {
@@ -157,17 +176,17 @@ impl Switch {
         if let Some(level) = state.brightness {
             sheet.level(&names::LEVEL, &[gateway, &module, &output], f64::from(level.get()) / 100.0);
         }
-        sheet.took(&names::CONFIRM_TIME, &[gateway], &self.confirmed);
-        sheet.count(&names::UNCONFIRMED, &[gateway], self.unconfirmed);
+        let none = Ended::none();
+        let ended = self.ended.as_deref().unwrap_or(&none);
+        sheet.took(&names::CONFIRM_TIME, &[gateway], &ended.confirmed);
+        sheet.count(&names::UNCONFIRMED, &[gateway], ended.unconfirmed);
     }
 
     /// When [`Switch::due`] is to be called next.
     pub fn next_due(&self) -> Option<Moment> {
-        let first = self
-            .wish
-            .as_ref()
-            .map(|wish| wish.askers.first().map_or(wish.deadline, |first| first.deadline.min(wish.deadline)));
-        earliest(first, self.verify_at)
+        let wish = self.wish.as_ref()?;
+        let first = wish.askers.first().map_or(wish.deadline, |first| first.deadline.min(wish.deadline));
+        earliest(Some(first), wish.verify_at)
     }
 
     /// Somebody wants something; the answer follows as [`Effect::Answer`].
@@ -189,8 +208,7 @@ impl Switch {
         let deadline = now + CONFIRM_WITHIN;
         askers.push(Waiting { asker, until, deadline });
         let wanted = self.wanted(target);
-        self.verify_at = None;
-        self.wish = Some(Wish {
+        self.wish = Some(Box::new(Wish {
             wanted,
             since: now,
             askers,
@@ -199,7 +217,8 @@ impl Switch {
             sent_at: None,
             acknowledged: false,
             repeated: false,
-        });
+            verify_at: None,
+        }));
         self.tell(cause, effects);
         match self.in_flight {
             None => self.send(effects),
@@ -285,8 +304,9 @@ impl Switch {
                 }
                 // No report tells a level: it is read. A report tells on and off, if the module makes reports.
                 let wait = if flown.level.is_some() { Duration::ZERO } else { REPORT_WITHIN };
+                // It is gone once it is confirmed.
+                wish.verify_at = Some(now + wait);
                 if !self.confirm_by(self.reading, effects) {
-                    self.verify_at = Some(now + wait);
                     self.due(now, effects);
                 }
             }
@@ -304,8 +324,9 @@ impl Switch {
     }
 
     fn verify(&mut self, effects: &mut Vec<Effect>) {
-        self.verify_at = None;
-        let Some(sent_at) = self.wish.as_ref().and_then(|wish| wish.sent_at) else { return };
+        let Some(wish) = &mut self.wish else { return };
+        wish.verify_at = None;
+        let Some(sent_at) = wish.sent_at else { return };
         if !self.verifying {
             self.verifying = true;
             effects.push(Effect::Verify(sent_at));
@@ -342,7 +363,7 @@ impl Switch {
             }
             return;
         }
-        self.verify_at = Some(now + VERIFY_AGAIN);
+        wish.verify_at = Some(now + VERIFY_AGAIN);
     }
 
     /// Ends the wish when this reading proves it.
@@ -357,11 +378,16 @@ impl Switch {
             && level_agrees
             && wish.sent_at.is_some_and(|sent| reading.observed_at.is_some_and(|at| at >= sent));
         if proves {
-            self.confirmed.took(reading.observed_at.unwrap_or(wish.since).since(wish.since));
+            let took = reading.observed_at.unwrap_or(wish.since).since(wish.since);
+            self.ended().confirmed.took(took);
             self.take_reading(reading);
             self.finish(Ok(()), effects);
         }
         proves
+    }
+
+    fn ended(&mut self) -> &mut Ended {
+        self.ended.get_or_insert_with(|| Box::new(Ended::none()))
     }
 
     fn fail(&mut self, error: BusError, effects: &mut Vec<Effect>) {
@@ -374,8 +400,9 @@ impl Switch {
 
     fn finish(&mut self, outcome: Result<(), BusError>, effects: &mut Vec<Effect>) {
         let Some(wish) = self.wish.take() else { return };
-        self.unconfirmed += u64::from(outcome.is_err());
-        self.verify_at = None;
+        if outcome.is_err() {
+            self.ended().unconfirmed += 1;
+        }
         self.tell(wish.cause, effects);
         let outcome = outcome.map(|()| self.state());
         effects.extend(wish.askers.into_iter().map(|waiting| Effect::Answer(waiting.asker, outcome)));
@@ -423,7 +450,7 @@ impl Switch {
             let late = wish.askers.drain(..late);
             effects.extend(late.map(|late| Effect::Answer(late.asker, Err(BusError::TimedOut))));
         }
-        if self.verify_at.is_some_and(|at| at <= now) {
+        if self.wish.as_ref().and_then(|wish| wish.verify_at).is_some_and(|at| at <= now) {
             self.verify(effects);
         }
     }

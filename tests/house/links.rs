@@ -159,6 +159,19 @@ fn a_door_that_had_no_room_hears_the_latest_state_of_the_link() {
 }
 
 #[test]
+fn a_door_that_had_no_room_hears_what_every_lamp_shows() {
+    in_virtual_time(async {
+        let house = house_of_24().doors_busy_for(seconds(8)).start();
+        pass(seconds(20)).await;
+        for (index, state) in (0..).zip(house.list().await) {
+            let heard = house.changes(index).last().copied();
+            assert_eq!(heard.map(|(on, _, _)| on), Some(state.on), "{index}");
+        }
+        house.finish().await;
+    });
+}
+
+#[test]
 fn modules_without_power_do_not_end_a_link_whose_bridge_answers() {
     in_virtual_time(async {
         let house = house_of_24().warm().await;

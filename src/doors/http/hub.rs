@@ -16,8 +16,8 @@ use crate::policy::BusError;
 use crate::policy::figures::{Sheet, names};
 use crate::policy::switch::AccessoryState;
 
-/// A storm's 200 telegrams between two turns, and headroom; each accessory has a place of its own besides.
-const MAILBOX: usize = 512;
+/// A storm's 200 telegrams between two turns, and every accessory of a large site; what finds no room is told again.
+const MAILBOX: usize = 1024;
 
 /// What a stream may be behind: every output of a large house at once. Beyond it, it is given the list again.
 const NEWS_KEPT: usize = 1024;

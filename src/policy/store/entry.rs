@@ -7,18 +7,23 @@ use crate::conbus::Percent;
 use crate::policy::settle::PointValue;
 use crate::policy::{Freshness, GatewayId, Moment, Origin, Reading};
 
-/// One aspect as last observed.
+/// One aspect as last observed. Packed, and so without its origin: there are two in each entry of the house.
 #[derive(Clone, Copy, Debug)]
+#[repr(Rust, packed)]
 pub(super) struct Seen<T> {
     pub(super) value: T,
     /// The output had this state at some time since then.
     pub(super) at: Moment,
-    pub(super) origin: Origin,
     /// Something happened since that may have changed it unheard.
     pub(super) doubtful: bool,
 }
 
-impl<T> Seen<T> {
+impl<T: Copy> Seen<T> {
+    fn is_since(self, need: Moment) -> bool {
+        let at = self.at;
+        at >= need
+    }
+
     fn freshness(&self, link_up: bool, ttl: Duration, now: Moment) -> Freshness {
         if link_up && !self.doubtful && now.since(self.at) <= ttl {
             Freshness::Fresh
@@ -33,6 +38,8 @@ impl<T> Seen<T> {
 pub(super) struct Entry {
     pub(super) gateway: GatewayId,
     pub(super) on: Option<Seen<bool>>,
+    /// How on/off came to be known; from an earlier run unless it was observed in this one.
+    pub(super) origin: Origin,
     pub(super) level: Option<Seen<Percent>>,
     pub(super) revision: u64,
     /// Whether the output has a level that its module tells.
@@ -42,7 +49,7 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(plan: &ModulePlan, level_unsupported: bool) -> Self {
         let levelled = plan.dimmable && !level_unsupported;
-        Self { gateway: plan.gateway, on: None, level: None, revision: 0, levelled }
+        Self { gateway: plan.gateway, on: None, origin: Origin::Snapshot, level: None, revision: 0, levelled }
     }
 
     /// Whether the level is part of the state now: of a dimmer that is on.
@@ -61,8 +68,8 @@ impl Entry {
     /// Whether what is known, if fresh, is good enough.
     pub(super) fn satisfies(&self, want: Want) -> bool {
         let Want::Since(need) = want else { return true };
-        self.on.is_some_and(|on| on.at >= need)
-            && (!self.level_counts() || self.level.is_some_and(|level| level.at >= need))
+        self.on.is_some_and(|on| on.is_since(need))
+            && (!self.level_counts() || self.level.is_some_and(|level| level.is_since(need)))
     }
 
     pub(super) fn reading(&self, link_up: bool, ttl: Duration, now: Moment) -> Reading {
@@ -86,7 +93,7 @@ impl Entry {
             level: self.level.map(|level| level.value),
             freshness,
             observed_at: Some(observed_at),
-            origin: Some(on.origin),
+            origin: Some(self.origin),
             revision: self.revision,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::expiry::Armed;
 use super::{Due, Effect, ModulePlan, Store, Token};
 use crate::conbus::{OutputIndex, Point, SerialNumber};
 use crate::policy::settle::{Aspect, Guard};
@@ -25,8 +26,9 @@ enum Phase {
     Delivered,
 }
 
-/// The fetch of one datapoint of one module; there is never more than one.
+/// The fetch of one datapoint of one module; there is never more than one. Packed, as every module has two.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(Rust, packed)]
 pub(super) struct Fetch {
     phase: Phase,
     urgency: Option<Urgency>,
@@ -69,20 +71,26 @@ impl Waiter {
 #[derive(Debug)]
 pub(super) struct Module {
     pub(super) plan: ModulePlan,
-    pub(super) guards: Vec<Guard>,
+    pub(super) guards: Box<[Guard]>,
     pub(super) fetches: [Fetch; 2],
     pub(super) unsupported: [bool; 2],
     pub(super) waiting: Vec<Token>,
+    /// The outputs that are to be told when they grow stale by age.
+    pub(super) armed: Armed,
+    /// When the first of them may.
+    pub(super) expires_at: Option<Moment>,
 }
 
 impl Module {
     pub(super) fn new(plan: ModulePlan) -> Self {
         Self {
-            guards: vec![Guard::default(); usize::from(plan.outputs.min(OutputIndex::COUNT_MAX))],
+            guards: vec![Guard::default(); usize::from(plan.outputs.min(OutputIndex::COUNT_MAX))].into(),
             plan,
             fetches: [Fetch::default(); 2],
             unsupported: [false; 2],
             waiting: Vec::new(),
+            armed: Armed::default(),
+            expires_at: None,
         }
     }
 

@@ -27,7 +27,7 @@ impl Store {
             self.remove(serial, effects);
         }
         for (serial, module) in modules {
-            self.modules.entry(serial).or_insert_with(|| Module::new(module));
+            self.modules.entry(serial).or_insert_with(|| Box::new(Module::new(module)));
         }
         let before = self.freshness(now);
         self.plan = plan;
@@ -51,12 +51,13 @@ impl Store {
             self.agenda.clear(Due::Fetch(serial, aspect));
         }
         for point in points {
-            self.agenda.clear(Due::Expiry(point));
             if self.entries.pop(&point).is_some() {
                 effects.push(Effect::Changed { point, reading: Reading::UNKNOWN });
             }
         }
-        self.modules.remove(&serial);
+        if let Some(mut module) = self.modules.remove(&serial) {
+            self.expiries.forget(&mut module);
+        }
     }
 
     /// How fresh every output is, in a fixed order.
@@ -72,9 +73,9 @@ impl Store {
     fn rearm(&mut self, point: Point, now: Moment) {
         let Some(entry) = self.entries.peek(&point) else { return };
         if self.reading_of(entry, now).freshness == Freshness::Fresh {
-            self.agenda.set(Due::Expiry(point), entry.expires_at(self.plan.ttl));
+            self.arm(point, entry.expires_at(self.plan.ttl));
         } else {
-            self.agenda.clear(Due::Expiry(point));
+            self.disarm(point);
         }
     }
 
@@ -83,7 +84,7 @@ impl Store {
             && let Some((point, _)) = self.entries.pop_lru()
         {
             self.counters.evictions += 1;
-            self.agenda.clear(Due::Expiry(point));
+            self.disarm(point);
             effects.push(Effect::Changed { point, reading: Reading::UNKNOWN });
         }
         self.entries.resize(self.plan.max_entries);

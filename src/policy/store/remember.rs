@@ -1,7 +1,7 @@
 //! What of the store outlives a restart, and how it comes back: believed by nobody until the bus has said it again.
 
 use super::{Effect, Entry, Seen, Store};
-use crate::policy::{Moment, Origin, Remembered};
+use crate::policy::{Moment, Remembered};
 
 impl Store {
     /// What is known of every output, the most recently read first.
@@ -28,16 +28,10 @@ impl Store {
                 continue;
             }
             let mut entry = Entry::new(&module.plan, false);
-            entry.on = known.on.map(|(value, age)| Seen {
-                value,
-                at: seen_before(age),
-                origin: Origin::Snapshot,
-                doubtful: true,
-            });
+            entry.on = known.on.map(|(value, age)| Seen { value, at: seen_before(age), doubtful: true });
             entry.level = known.level.filter(|_| module.plan.dimmable).map(|(value, age)| Seen {
                 value,
                 at: seen_before(age),
-                origin: Origin::Snapshot,
                 doubtful: true,
             });
             restored.push((known.point, entry));

@@ -164,6 +164,34 @@ fn a_value_is_fresh_for_the_ttl_counted_from_the_query_then_stale_and_asked_for_
 }
 
 #[test]
+fn each_output_of_a_module_grows_stale_once_and_at_its_own_time() {
+    let mut bench = Bench::up();
+    for output in 0..4 {
+        bench.report(point(1, output), true, 1_000 * u64::from(output));
+    }
+    bench.report(point(1, 1), false, 10_000);
+    bench.store.news_lost(GATEWAY, ms(10_500), &mut bench.effects);
+    bench.report(point(1, 0), true, 11_000);
+    bench.report(point(1, 3), true, 12_000);
+    bench.report(point(1, 2), true, 13_000);
+    bench.report(point(1, 3), true, 14_000);
+    let mut told = Vec::new();
+    while let Some(at) = bench.store.next_due().filter(|at| *at < ms(200_000)) {
+        bench.effects.clear();
+        bench.store.due(at, &mut bench.effects);
+        told.extend(bench.effects.iter().filter_map(|effect| match effect {
+            Effect::Changed { point, reading } => {
+                assert_eq!(reading.freshness, Freshness::Stale);
+                Some((point.output.get(), at.since(ms(0)).as_millis()))
+            }
+            _ => None,
+        }));
+    }
+    assert_eq!(told, [(0, 41_000), (2, 43_000), (3, 44_000)], "what was not vouched for is told already");
+    assert_eq!(bench.store.counters().expirations, 3);
+}
+
+#[test]
 fn a_poll_that_was_asked_before_a_report_does_not_undo_it() {
     let mut bench = Bench::up();
     bench.answer([false; 4], 1000, 1060);
