@@ -1,6 +1,6 @@
 //! Counts that do not depend on the machine's mood, and the gate on them: instructions, allocations, bytes.
 //!
-//! `cargo bench --profile counts --bench counts` prints a line of each, with its bar, and fails above one; it wants
+//! `cargo bench --bench counts` prints a line of each, with its bar, and fails above one; it wants
 //! `valgrind` in the path. `-- allocations`, `-- bytes` and `-- instructions` print one sort only. Instructions are
 //! counted by running this program under callgrind with two lengths of each piece of work. Everything is on virtual
 //! time: timers come where they always come. Bars are what was counted and a twentieth more.

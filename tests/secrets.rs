@@ -251,7 +251,8 @@ fn a_whole_life_at_trace_tells_no_secret_to_the_log_or_to_a_client() {
     let so_far = || fs::read_to_string(&log).unwrap();
     eventually("both doors are open", || so_far().contains("connected gateway=home"));
     eventually("every lamp is known", || {
-        say(http, &format!("GET /readyz?exclude=mqtt HTTP/1.0\r\nAuthorization: Bearer {TOKEN}\r\n\r\n")).contains(" 200 ")
+        say(http, &format!("GET /readyz?exclude=mqtt HTTP/1.0\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"))
+            .contains(" 200 ")
     });
 
     let answered = use_http(http);

@@ -18,7 +18,7 @@ fn cargo(words: &[&str]) -> (String, String, bool) {
 
 /// The lines of `benches/counts.rs`: what, how much, the gate, the goal, and whether the gate is passed.
 pub(crate) fn counts() -> Section {
-    let (said, complaints, _) = cargo(&["bench", "--locked", "--profile", "counts", "--bench", "counts"]);
+    let (said, complaints, _) = cargo(&["bench", "--locked", "--bench", "counts"]);
     let mut section = Section::new("8. Counts");
     section.say(
         "They do not depend on the machine's mood, and `tests/run` fails above their gates, which are what was counted \

@@ -91,6 +91,10 @@ impl House {
         let now = self.line.now();
         let mut court = self.court.borrow_mut();
         court.act("stall");
+        if court.link_down == Some(before) {
+            // Who was told of it and who was not yet: for them the pause is one instant.
+            court.link_down = Some(now);
+        }
         if how_long > UNNOTICED {
             return;
         }

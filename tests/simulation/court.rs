@@ -182,12 +182,20 @@ impl Court {
         *self.figures.acts.entry(what).or_default() += 1;
     }
 
-    /// A report came that had not been true for long: what it shows is outside of the assumptions.
+    /// A report came that had not been true for long, or behind a newer one: what it shows is outside of the
+    /// assumptions, one of which is that the reports of a module come in order.
     pub(crate) fn came_late(&mut self, point: Point, on: bool, now: Duration) {
-        let from = now.saturating_sub(REPORT_LAG);
-        if self.truth.points().any(|other| other == point)
-            && self.truth.of(point).on.held(on, from, now, 0).is_none()
-        {
+        if !self.truth.points().any(|other| other == point) {
+            return;
+        }
+        let life = self.truth.of(point);
+        let is_old = life.on.held(on, now.saturating_sub(REPORT_LAG), now, 0).is_none();
+        let is_overtaken = life
+            .on
+            .tail()
+            .last()
+            .is_some_and(|&(since, now_so)| now_so != on && life.said_on.since(since, u8::from(now_so)));
+        if is_old || is_overtaken {
             let until = now + self.ttl;
             self.truth.excuse(until, |other| other == point);
         }

@@ -64,7 +64,7 @@ impl Outcome {
             self.verdicts,
             self.seed,
             self.length.as_secs() / 60,
-            if self.length > LONG { "--profile sim " } else { "" },
+            if self.length > LONG { "--release " } else { "" },
         );
         for violation in &self.violations {
             let _ = writeln!(text, "  {violation}");

@@ -55,6 +55,24 @@ fn verdict(history: &[(u64, Shown)]) -> Vec<Promise> {
 }
 
 #[test]
+fn a_report_behind_a_newer_one_is_excused_and_one_that_nobody_sent_so_is_not() {
+    let told = |overtaken: bool| {
+        let mut court = court();
+        court.shown(Window::Cache, &shown(false, 20), s(20));
+        let now = s(20) + Duration::from_millis(300);
+        if overtaken {
+            court.came_late(lamp(), true, now);
+        }
+        court.truth.said_on(now, lamp(), true);
+        let back = Shown { origin: Some(Origin::Report), ..shown(true, 20) };
+        court.shown(Window::Cache, &back, now);
+        court.verdicts.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(told(true), []);
+    assert_eq!(told(false), [Promise::Monotonic]);
+}
+
+#[test]
 fn what_was_true_in_its_time_is_no_offence() {
     let stale = Shown { freshness: Freshness::Stale, ..shown(true, 12) };
     assert_eq!(
