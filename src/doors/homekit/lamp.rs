@@ -26,14 +26,34 @@ pub(super) enum Behind {
     Look,
 }
 
-/// The echo of one accessory.
-#[derive(Debug)]
-pub(super) struct Lamp {
-    dims: bool,
+/// What an accessory showed, its last known values kept.
+#[derive(Clone, Copy, Debug)]
+struct Echo {
     on: Option<bool>,
     level_known: bool,
     /// The level when it was on last.
     level: u8,
+}
+
+impl Echo {
+    fn hear(&mut self, state: &AccessoryState) {
+        self.on = state.on.or(self.on);
+        if let Some(level) = state.brightness {
+            self.level_known = true;
+            if level.get() > 0 {
+                self.level = level.get();
+            }
+        }
+    }
+}
+
+/// The echo of one accessory.
+#[derive(Debug)]
+pub(super) struct Lamp {
+    dims: bool,
+    shown: Echo,
+    /// The same without the wish that is open: what is shown when it comes to nothing.
+    proven: Echo,
     freshness: Freshness,
     silent_since: Option<Moment>,
     /// When the wish that is open was made.
@@ -45,11 +65,11 @@ pub(super) struct Lamp {
 impl Lamp {
     /// A lamp of which nothing is known.
     pub(super) fn new(dims: bool) -> Self {
+        let dark = Echo { on: None, level_known: false, level: FULL };
         Self {
             dims,
-            on: None,
-            level_known: false,
-            level: FULL,
+            shown: dark,
+            proven: dark,
             freshness: Freshness::Unknown,
             silent_since: None,
             wished: None,
@@ -65,19 +85,18 @@ impl Lamp {
             (Freshness::Fresh, _) => (self.wished, self.silent_since) = (None, None),
             (Freshness::Pending, None) => self.wished = Some(now),
             // The wish ended without becoming true: since it was made the module has not answered.
-            (Freshness::Stale, Some(wished)) => {
+            (Freshness::Stale | Freshness::Unknown, Some(wished)) => {
                 self.wished = None;
                 self.silent_since.get_or_insert(wished);
             }
             _ => {}
         }
-        self.on = state.on.or(self.on);
         self.freshness = state.freshness;
-        if let Some(level) = state.brightness {
-            self.level_known = true;
-            if level.get() > 0 {
-                self.level = level.get();
-            }
+        if state.freshness == Freshness::Pending {
+            self.shown.hear(state);
+        } else {
+            self.proven.hear(state);
+            self.shown = self.proven;
         }
         was_lost && self.silent_since.is_none()
     }
@@ -86,16 +105,16 @@ impl Lamp {
     pub(super) fn value(&self, source: &Source) -> Option<Value> {
         match source {
             Source::Fixed(value) => Some(value.clone()),
-            Source::On => self.on.map(Value::Bool),
+            Source::On => self.shown.on.map(Value::Bool),
             // Off keeps its level: Home would else turn it on at full, and the tile would jump.
-            Source::Brightness => self.level_known.then_some(Value::Int(i64::from(self.level))),
+            Source::Brightness => self.shown.level_known.then_some(Value::Int(i64::from(self.shown.level))),
             Source::Identify => None,
         }
     }
 
     /// Whether anything of it was never known.
     pub(super) fn is_unknown(&self) -> bool {
-        self.on.is_none() || (self.dims && !self.level_known)
+        self.shown.on.is_none() || (self.dims && !self.shown.level_known)
     }
 
     /// Whether it has not answered for too long.
@@ -148,6 +167,17 @@ mod tests {
     fn state(on: bool, level: Option<u8>, freshness: Freshness) -> AccessoryState {
         let brightness = level.and_then(Percent::new);
         AccessoryState { on: Some(on), brightness, freshness, observed_at: None, origin: None }
+    }
+
+    #[test]
+    fn a_wish_for_a_lamp_that_was_never_heard_leaves_nothing_behind_when_it_fails() {
+        let mut lamp = Lamp::new(true);
+        lamp.told(&state(true, Some(40), Freshness::Pending), at(0));
+        assert_eq!(lamp.value(&Source::On), Some(Value::Bool(true)));
+        let unknown = AccessoryState { on: None, brightness: None, ..state(true, None, Freshness::Unknown) };
+        lamp.told(&unknown, at(5));
+        assert_eq!((lamp.value(&Source::On), lamp.value(&Source::Brightness)), (None, None));
+        assert!(lamp.is_unknown() && lamp.is_silent());
     }
 
     #[test]
