@@ -285,6 +285,9 @@ impl Interpreter {
 
     /// The map from events to modules follows what the modules say of themselves (protocol reference 5.4).
     fn learn(&mut self, serial: SerialNumber, value: &DatapointValue) {
+        if !matches!(value, DatapointValue::Link(_) | DatapointValue::TypeCode(_)) {
+            return;
+        }
         let Some(known) = self.modules.get(serial) else { return };
         let source = match value {
             DatapointValue::Link(link) => (known.module_type, *link),
