@@ -87,14 +87,14 @@ impl House {
         // A command that is obeyed meanwhile is told before anybody has looked.
         let told = |point: Point| self.line.is_commanded(point.serial);
         self.court.borrow_mut().truth.excuse(before + how_long + self.ttl, told);
+        if self.court.borrow().link_down == Some(before) {
+            // Who was told of it and who was not yet: for them the pause is one instant.
+            self.court.borrow_mut().link_down = Some(before + how_long);
+        }
         tokio::time::advance(how_long).await;
         let now = self.line.now();
         let mut court = self.court.borrow_mut();
         court.act("stall");
-        if court.link_down == Some(before) {
-            // Who was told of it and who was not yet: for them the pause is one instant.
-            court.link_down = Some(now);
-        }
         if how_long > UNNOTICED {
             return;
         }
