@@ -12,7 +12,7 @@ use conbusd::policy::{BusError, Freshness};
 use fastrand::Rng;
 use tokio::task::{spawn_local, yield_now};
 
-use crate::court::Promise;
+use crate::court::{Promise, TOLD_AGAIN};
 use crate::house::{House, WALL_JUMP, beginning, daemon};
 use crate::people::WRITE_WITHIN;
 use crate::wire::REPLY_LIFE;
@@ -87,9 +87,10 @@ impl House {
         // A command that is obeyed meanwhile is told before anybody has looked.
         let told = |point: Point| self.line.is_commanded(point.serial);
         self.court.borrow_mut().truth.excuse(before + how_long + self.ttl, told);
-        if self.court.borrow().link_down == Some(before) {
+        let down = self.court.borrow().link_down;
+        if let Some(since) = down.filter(|since| *since + TOLD_AGAIN >= before) {
             // Who was told of it and who was not yet: for them the pause is one instant.
-            self.court.borrow_mut().link_down = Some(before + how_long);
+            self.court.borrow_mut().link_down = Some(since + how_long);
         }
         tokio::time::advance(how_long).await;
         let now = self.line.now();

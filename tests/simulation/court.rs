@@ -20,6 +20,10 @@ const REPORT_LAG: Duration = Duration::from_millis(700);
 /// The same for a reply that another master caused: the assumption F of the update rule.
 const REPLY_LAG: Duration = Duration::from_millis(100);
 
+/// What finds no room in a mailbox is told again after 100 ms, and three mailboxes lie between a link and a door: until then
+/// somebody may not know that it was lost.
+pub(crate) const TOLD_AGAIN: Duration = Duration::from_millis(300);
+
 /// How many violations of one promise are told in full.
 const TOLD_MAX: u64 = 3;
 
@@ -246,8 +250,10 @@ impl Court {
         if window.says_freshness() && observed + self.ttl < now {
             self.broken(Promise::Expired, now, || format!("{window:?} fresh beyond the bound: {shown:?}"));
         }
-        if window.says_freshness() && self.link_down.is_some_and(|since| since < now) {
-            self.broken(Promise::Expired, now, || format!("{window:?} fresh with the link down: {shown:?}"));
+        let down = self.link_down.filter(|since| *since + TOLD_AGAIN < now);
+        if let Some(since) = down.filter(|_| window.says_freshness()) {
+            let what = || format!("{window:?} fresh with the link down since {since:?}: {shown:?}");
+            self.broken(Promise::Expired, now, what);
         }
         if observed > now {
             self.broken(Promise::Freshness, now, || format!("{window:?} from the future: {shown:?}"));
