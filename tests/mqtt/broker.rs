@@ -302,7 +302,10 @@ impl House {
     /// Changes the text of the configuration and has it read again.
     pub(crate) fn reload(&self, change: impl Fn(String) -> String) {
         let file = self.folder.path().join("config.toml");
-        fs::write(&file, change(fs::read_to_string(&file).unwrap())).unwrap();
+        // In one piece: the reading of the one before may not be done yet, and half a file may be a valid one.
+        let whole = file.with_extension("next");
+        fs::write(&whole, change(fs::read_to_string(&file).unwrap())).unwrap();
+        fs::rename(&whole, &file).unwrap();
         self.daemon.signal("HUP");
     }
 
