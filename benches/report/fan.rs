@@ -1,12 +1,12 @@
 //! One change that many hear: event streams of the HTTP door, beside a loop that writes the same bytes to as many.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::figures::{Section, number, pair, quantile};
 use crate::houses::Size;
-use crate::programs::{Daemon, Other, clock, cpu_nanoseconds, free_port};
+use crate::programs::{Daemon, Events, Other, clock, cpu_nanoseconds, free_port};
 use crate::tap::Tap;
 
 /// Who hears the same change.
@@ -152,34 +152,6 @@ impl Rig {
     }
 }
 
-/// An event stream.
-struct Events(BufReader<TcpStream>);
-
-impl Events {
-    fn open(http: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(http).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        write!(stream, "GET /api/events HTTP/1.1\r\nHost: {http}\r\n\r\n").unwrap();
-        let mut events = Self(BufReader::new(stream));
-        events.next("accessories", "");
-        events
-    }
-
-    /// How long the next event of this kind is that speaks of this.
-    fn next(&mut self, kind: &str, of: &str) -> usize {
-        let mut is_wanted = false;
-        loop {
-            let mut line = String::new();
-            assert!(self.0.read_line(&mut line).unwrap() > 0, "the stream ended");
-            if let Some(event) = line.trim_end().strip_prefix("event: ") {
-                is_wanted = event == kind;
-            } else if is_wanted && line.starts_with("data: ") && line.contains(of) {
-                return line.len();
-            }
-        }
-    }
-}
-
 pub(crate) fn section() -> Section {
     let mut rig = Rig::start("");
     let mut floor = Loop::start();
@@ -190,7 +162,7 @@ pub(crate) fn section() -> Section {
         let of = format!("\"id\":\"m{}o", rig.next_module());
         let begun = rig.turn(1);
         for events in &mut listeners {
-            bytes = events.next("accessory", &of);
+            bytes = events.next("accessory", &of).len();
         }
         ours.push(micros_since(begun));
         std::thread::sleep(PAUSE);

@@ -211,3 +211,32 @@ impl Drop for Other {
         let _ = self.child.wait();
     }
 }
+
+/// An event stream of the daemon.
+pub(crate) struct Events(BufReader<TcpStream>);
+
+impl Events {
+    /// Opens one and reads the list that it begins with.
+    pub(crate) fn open(http: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(http).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        write!(stream, "GET /api/events HTTP/1.1\r\nHost: {http}\r\n\r\n").unwrap();
+        let mut events = Self(BufReader::new(stream));
+        events.next("accessories", "");
+        events
+    }
+
+    /// The next event of this kind that speaks of this.
+    pub(crate) fn next(&mut self, kind: &str, of: &str) -> String {
+        let mut is_wanted = false;
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "the stream ended");
+            if let Some(event) = line.trim_end().strip_prefix("event: ") {
+                is_wanted = event == kind;
+            } else if is_wanted && line.starts_with("data: ") && line.contains(of) {
+                return line;
+            }
+        }
+    }
+}

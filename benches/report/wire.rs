@@ -1,14 +1,14 @@
 //! From a report in the socket to a reader of events, beside an echo of the same bytes.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use conbusd::conbus::Telegram;
 
 use crate::figures::{Section, number, pair, quantile};
 use crate::limits::{SMALL, known};
-use crate::programs::{Daemon, Other, clock};
+use crate::programs::{Daemon, Events, Other, clock};
 
 /// Turns of a round, and rounds.
 const TURNS: usize = 100;
@@ -68,33 +68,6 @@ pub(crate) fn echo() {
     }
 }
 
-/// An event stream of the daemon.
-struct Events(BufReader<TcpStream>);
-
-impl Events {
-    fn open(http: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(http).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        write!(stream, "GET /api/events HTTP/1.1\r\nHost: {http}\r\n\r\n").unwrap();
-        let mut events = Self(BufReader::new(stream));
-        events.next("accessories");
-        events
-    }
-
-    fn next(&mut self, kind: &str) -> String {
-        let mut is_wanted = false;
-        loop {
-            let mut line = String::new();
-            assert!(self.0.read_line(&mut line).unwrap() > 0, "the stream ended");
-            if let Some(event) = line.trim_end().strip_prefix("event: ") {
-                is_wanted = event == kind;
-            } else if is_wanted && line.starts_with("data: ") {
-                return line;
-            }
-        }
-    }
-}
-
 /// The report of an output of the first module, turn by turn on and off.
 pub(crate) fn report(turn: usize) -> Vec<u8> {
     let edge = if turn.is_multiple_of(2) { 'M' } else { 'B' };
@@ -120,7 +93,7 @@ fn turn(
     let begun = clock();
     wire.write_all(&bytes).unwrap();
     for events in readers {
-        events.next("accessory");
+        events.next("accessory", "");
     }
     times.ours.push(begun.elapsed().as_secs_f64() * 1e6);
     let begun = clock();
