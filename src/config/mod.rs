@@ -28,7 +28,7 @@ pub use raw::key_paths;
 pub use report::{Fault, Mistake, Report};
 
 /// Ten thousand accessories fit; a larger file is not a config.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]

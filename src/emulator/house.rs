@@ -328,6 +328,12 @@ impl House {
         counters
     }
 
+    /// The most sockets that were open at one time, and the shortest time from the end of one connection to the next:
+    /// two of the counters, for whoever asks often.
+    pub fn sockets(&self) -> (u64, Option<Duration>) {
+        (self.ledger.counters.connections_open_max, self.ledger.counters.connection_gap_min)
+    }
+
     /// Every telegram that passed the gateway, oldest first; of very many the latest.
     pub fn transcript(&self) -> impl Iterator<Item = &Passed> {
         self.ledger.transcript()

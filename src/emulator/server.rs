@@ -311,6 +311,11 @@ impl Emulator {
         self.look(House::counters)
     }
 
+    /// See [`House::sockets`].
+    pub fn sockets(&self) -> (u64, Option<Duration>) {
+        self.look(House::sockets)
+    }
+
     /// Every telegram that a client sent, with the time since the house was switched on.
     pub fn received(&self) -> Vec<(Duration, Telegram)> {
         self.look(|house| {

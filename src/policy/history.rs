@@ -5,10 +5,12 @@
 //! is known.
 
 mod causes;
+mod places;
+mod ring;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::interpret::Installed;
@@ -20,6 +22,8 @@ use crate::conbus::{
 
 pub use self::causes::Passed;
 use self::causes::{Causes, Pressed};
+use self::places::Places;
+use self::ring::Ring;
 
 /// The longest name of whoever asked; it may be chosen by a client.
 const NAME_CHARACTERS_MAX: usize = 64;
@@ -150,13 +154,13 @@ pub struct WishTold {
 #[derive(Debug)]
 pub struct History {
     plan: HistoryPlan,
-    entries: VecDeque<Entry>,
-    told: u64,
+    ring: Ring,
+    modules: Places,
     /// Of each accessory, by place, its output and what it showed last.
     places: BTreeMap<u32, Known>,
     causes: Causes,
     /// The last report of each output.
-    reports: BTreeMap<Point, (Moment, String)>,
+    reports: BTreeMap<Point, (Moment, Event)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -172,8 +176,8 @@ impl History {
         let house = std::mem::take(&mut plan.house);
         let mut history = Self {
             plan,
-            entries: VecDeque::new(),
-            told: 0,
+            ring: Ring::default(),
+            modules: Places::default(),
             places: BTreeMap::new(),
             causes: Causes::default(),
             reports: BTreeMap::new(),
@@ -193,8 +197,9 @@ impl History {
                 (place, Known { point: Some(point), ..before.remove(&place).unwrap_or_default() })
             })
             .collect();
-        let modules: Vec<SerialNumber> = house.modules.iter().map(|(_, module)| module.serial).collect();
+        let modules: BTreeSet<SerialNumber> = house.modules.iter().map(|(_, module)| module.serial).collect();
         self.reports.retain(|point, _| modules.contains(&point.serial));
+        self.modules = Places::of(&house);
         self.plan.house = house;
     }
 
@@ -210,7 +215,8 @@ impl History {
             && open.doer == doer
             && now.since(open.at) < one_wish_within
         {
-            open.wanted = Some(target);
+            let number = open.number;
+            self.ring.change(number, |open| open.wanted = Some(target));
             return;
         }
         self.replaced(place, now);
@@ -254,28 +260,32 @@ impl History {
             let doer = self.doer_of(client, now);
             self.begin(Entry { point, client: Some(client), ..Entry::new(place, doer, now) });
         }
-        let Some(open) = self.open_of(place) else { return };
-        (open.on, open.brightness) = (state.on, state.brightness);
-        match state.freshness {
-            Freshness::Pending => {}
-            Freshness::Fresh if open.is_as_wanted() => open.ended = Some((now, End::Confirmed)),
-            // Refused: it shows what it showed before.
-            Freshness::Fresh | Freshness::Stale | Freshness::Unknown => open.ended = Some((now, End::Failed)),
-        }
+        let Some(number) = self.open_of(place).map(|open| open.number) else { return };
+        self.ring.change(number, |open| {
+            (open.on, open.brightness) = (state.on, state.brightness);
+            match state.freshness {
+                Freshness::Pending => {}
+                Freshness::Fresh if open.is_as_wanted() => open.ended = Some((now, End::Confirmed)),
+                // Refused: it shows what it showed before.
+                Freshness::Fresh | Freshness::Stale | Freshness::Unknown => {
+                    open.ended = Some((now, End::Failed));
+                }
+            }
+        });
     }
 
     /// Who this client is, if something that it wants has not ended long ago: a group passes its wish on.
     fn doer_of(&self, client: u64, now: Moment) -> Doer {
-        let is_its =
-            |entry: &&Entry| entry.client == Some(client) && now.since(entry.at) <= self.plan.open_within;
-        let known = self.entries.iter().rev().find(is_its).map(|entry| entry.doer.clone());
+        let mut recent = self.ring.latest().take_while(|entry| now.since(entry.at) <= self.plan.open_within);
+        let known = recent.find(|entry| entry.client == Some(client)).map(|entry| entry.doer.clone());
         known.unwrap_or_else(|| Doer::Client(format!("client {client}")))
     }
 
     fn changed_by_itself(&mut self, place: u32, point: Point, state: &AccessoryState, now: Moment) {
         let recent = |at: Moment| now.since(at) <= self.plan.effect_within;
         let report = self.reports.get(&point).filter(|(at, _)| recent(*at));
-        let heard: Vec<String> = report.map(|(_, report)| report.clone()).into_iter().collect();
+        let heard: Vec<String> =
+            report.map(|(_, report)| Telegram::Event(*report).to_string()).into_iter().collect();
         let commander = self.causes.commander(point, (now, self.plan.effect_within)).cloned();
         let unseen = if heard.is_empty() { Doer::Found } else { Doer::Module };
         let doer = commander.or_else(|| self.presser(point, now)).unwrap_or(unseen);
@@ -305,10 +315,9 @@ impl History {
                 let claim = (now, self.plan.open_within);
                 let claimant = is_ours.then(|| self.causes.claimant(gateway, telegram, claim)).flatten();
                 let is_claimed = claimant.is_some();
-                let open =
-                    self.open_at(|entry| entry.point == Some(point)).filter(|_| is_ours && !is_claimed);
-                if let Some(open) = open {
-                    keep(&mut open.sent, telegram);
+                let open = self.ring.open(|entry| entry.point == Some(point));
+                if let Some(number) = open.filter(|_| is_ours && !is_claimed).map(|open| open.number) {
+                    self.ring.change(number, |open| keep(&mut open.sent, telegram));
                 } else {
                     let doer = claimant.unwrap_or(Doer::Program);
                     self.causes.commanded(point, doer, (now, self.plan.effect_within));
@@ -319,14 +328,12 @@ impl History {
                 let asked = |entry: &Entry| {
                     !entry.sent.is_empty() && entry.point.is_some_and(|point| point.serial == serial)
                 };
-                if let Some(open) = self.open_at(asked) {
-                    keep(&mut open.heard, telegram);
-                }
+                self.overheard(asked, telegram);
             }
             Telegram::Event(event) if is_ours => self.injected(gateway, *event, now),
             Telegram::Event(event) => match event.meaning() {
                 EventMeaning::OutputReport(output) if event.bus == EventBus::Xp => {
-                    self.reported(gateway, (event.source, output), telegram, now);
+                    self.reported(gateway, (*event, output), now);
                 }
                 _ if event.edge == Edge::Make => {
                     self.causes.pressed(Pressed { at: now, gateway, input: event.source, doer: None });
@@ -342,15 +349,12 @@ impl History {
         let open_within = self.plan.open_within;
         let claimant = self.causes.claimant(gateway, &telegram, (now, open_within));
         let events = &self.plan.house.events;
-        let is_for = |entry: &&mut Entry| {
-            now.since(entry.at) <= open_within
-                && entry.client.is_some()
-                && events.contains(&(entry.place, gateway, event.source))
-        };
+        let is_for =
+            |entry: &&Entry| entry.client.is_some() && events.contains(&(entry.place, gateway, event.source));
         let caller = || {
-            let entry = self.entries.iter_mut().rev().find(is_for)?;
-            keep(&mut entry.sent, &telegram);
-            Some(entry.doer.clone())
+            let is_recent = |entry: &&Entry| now.since(entry.at) <= open_within;
+            let number = self.ring.latest().take_while(is_recent).find(is_for)?.number;
+            self.ring.change(number, |entry| keep(&mut entry.sent, &telegram)).map(|entry| entry.doer.clone())
         };
         let doer = claimant.or_else(caller).unwrap_or(Doer::Program);
         if event.edge == Edge::Make {
@@ -358,82 +362,59 @@ impl History {
         }
     }
 
-    fn reported(
-        &mut self,
-        gateway: GatewayId,
-        (source, output): (EventSource, OutputIndex),
-        telegram: &Telegram,
-        now: Moment,
-    ) {
-        let Some(serial) = self.module_of(gateway, source) else { return };
+    fn reported(&mut self, gateway: GatewayId, (event, output): (Event, OutputIndex), now: Moment) {
+        let Some(serial) = self.modules.sender(gateway, event.source) else { return };
         let point = Point { serial, output };
-        self.reports.insert(point, (now, telegram.to_string()));
-        if let Some(open) = self.open_at(|entry| entry.point == Some(point)) {
-            keep(&mut open.heard, telegram);
+        self.reports.insert(point, (now, event));
+        self.overheard(|entry| entry.point == Some(point), &Telegram::Event(event));
+    }
+
+    /// Something was heard that belongs to an entry like this, if there is one that has not ended.
+    fn overheard(&mut self, like: impl Fn(&Entry) -> bool, telegram: &Telegram) {
+        if let Some(number) = self.ring.open(like).map(|open| open.number) {
+            self.ring.change(number, |open| keep(&mut open.heard, telegram));
         }
     }
 
     /// What happened, the newest first: of one accessory, or of all.
     pub fn recall(&self, place: Option<u32>, limit: usize) -> Vec<Entry> {
         let wanted = |entry: &&Entry| place.is_none_or(|place| place == entry.place);
-        self.entries.iter().rev().filter(wanted).take(limit).cloned().collect()
+        self.ring.latest().filter(wanted).take(limit).cloned().collect()
     }
 
     /// How many entries are kept.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.ring.len()
     }
 
     /// Whether nothing has happened, as far as it is kept.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.ring.len() == 0
     }
 
     /// About how many bytes the entries take.
     pub fn bytes(&self) -> usize {
-        self.entries.iter().map(Entry::bytes).sum()
+        self.ring.bytes()
     }
 
     fn begin(&mut self, entry: Entry) {
-        self.told += 1;
-        self.entries.push_back(Entry { number: self.told, ..entry });
-        let mut bytes = self.bytes();
-        while self.entries.len() > self.plan.entries_max || bytes > self.plan.bytes_max {
-            let Some(oldest) = self.entries.pop_front() else { break };
-            bytes -= oldest.bytes();
-        }
+        self.ring.begin(entry, (self.plan.entries_max, self.plan.bytes_max));
     }
 
     fn replaced(&mut self, place: u32, now: Moment) {
-        if let Some(open) = self.open_of(place) {
-            open.ended = Some((now, End::Replaced));
+        if let Some(number) = self.open_of(place).map(|open| open.number) {
+            self.ring.change(number, |open| open.ended = Some((now, End::Replaced)));
         }
     }
 
-    fn open_of(&mut self, place: u32) -> Option<&mut Entry> {
-        self.open_at(|entry| entry.place == place)
-    }
-
-    /// The newest entry like this that has not ended.
-    fn open_at(&mut self, like: impl Fn(&Entry) -> bool) -> Option<&mut Entry> {
-        self.entries.iter_mut().rev().find(|entry| entry.ended.is_none() && like(entry))
-    }
-
-    fn module_of(&self, gateway: GatewayId, source: EventSource) -> Option<SerialNumber> {
-        let fits =
-            |module: &Installed| module.module_type == source.module_type && module.link == source.link;
-        let mut fitting =
-            self.plan.house.modules.iter().filter(|(at, module)| *at == gateway && fits(module));
-        let found = fitting.next()?.1.serial;
-        // Two of one type and link cannot be told apart.
-        fitting.next().is_none().then_some(found)
+    fn open_of(&self, place: u32) -> Option<&Entry> {
+        self.ring.open(|entry| entry.place == place)
     }
 
     /// Who pressed something shortly before, behind the gateway of this output: whoever we sent the last press for, or
     /// a hand at the wall, with its keys, the last one first.
     fn presser(&self, point: Point, now: Moment) -> Option<Doer> {
-        let of_point = |(_, module): &&(GatewayId, Installed)| point.serial == module.serial;
-        let gateway = self.plan.house.modules.iter().find(of_point).map(|(gateway, _)| *gateway);
+        let gateway = self.modules.gateway_of(point.serial);
         let mut keys: Vec<Press> = Vec::new();
         for press in self.causes.presses_within(self.plan.effect_within, now) {
             if gateway.is_some_and(|gateway| gateway != press.gateway) {
@@ -445,7 +426,7 @@ impl History {
                 }
                 continue;
             }
-            let key = Press { module: self.module_of(press.gateway, press.input), input: press.input };
+            let key = Press { module: self.modules.sender(press.gateway, press.input), input: press.input };
             if !keys.contains(&key) {
                 keys.push(key);
             }

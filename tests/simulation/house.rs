@@ -387,7 +387,7 @@ impl House {
         let connection = ask(&self.app.connections[0], Observe, within).await;
         let listener = ask(&self.app.listeners[0], Observe, within).await;
         let poller = ask(&self.app.poller, CaptureUse, within).await;
-        let counters = self.line.emulator.counters();
+        let (most_open, shortest_gap) = self.line.emulator.sockets();
         let mut court = self.court.borrow_mut();
         let (Ok(cache), Ok(connection), Ok(listener), Ok(_)) = (cache, connection, listener, poller) else {
             court.broken(Promise::Alive, now, || "an actor does not answer".into());
@@ -405,7 +405,7 @@ impl House {
                 court.bounded(("facts lost", lost), 0, now);
             }
         }
-        court.connected(counters.connections_open_max, counters.connection_gap_min, now);
+        court.connected(most_open, shortest_gap, now);
     }
 
     /// Whether every actor lives, and stops when it is told to.

@@ -315,7 +315,7 @@ proptest! {
             let numbers: Vec<u64> = history.recall(None, usize::MAX).iter().map(|entry| entry.number).collect();
             prop_assert!(numbers.is_sorted_by(|newer, older| newer > older));
             prop_assert!(history.causes.presses.len() <= PRESSES_MAX && history.causes.commands.len() <= 3);
-            for entry in &history.entries {
+            for entry in history.ring.latest() {
                 prop_assert!(entry.sent.len() <= TELEGRAMS_MAX && entry.heard.len() <= TELEGRAMS_MAX);
             }
         }
