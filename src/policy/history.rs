@@ -5,7 +5,6 @@
 //! is known.
 
 mod causes;
-mod places;
 mod ring;
 #[cfg(test)]
 mod tests;
@@ -14,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::interpret::Installed;
+use super::places::Places;
 use super::switch::{AccessoryState, Cause, Target};
 use super::{Freshness, GatewayId, Moment, Origin};
 use crate::conbus::{
@@ -22,7 +22,6 @@ use crate::conbus::{
 
 pub use self::causes::Passed;
 use self::causes::{Causes, Pressed};
-use self::places::Places;
 use self::ring::Ring;
 
 /// The longest name of whoever asked; it may be chosen by a client.
@@ -199,7 +198,12 @@ impl History {
             .collect();
         let modules: BTreeSet<SerialNumber> = house.modules.iter().map(|(_, module)| module.serial).collect();
         self.reports.retain(|point, _| modules.contains(&point.serial));
-        self.modules = Places::of(&house);
+        self.modules = Places::of(
+            house
+                .modules
+                .iter()
+                .map(|(gateway, module)| (module.serial, *gateway, module.module_type, module.link)),
+        );
         self.plan.house = house;
     }
 

@@ -13,6 +13,7 @@ mod keeping;
 mod liveness;
 mod moment;
 pub mod outbox;
+mod places;
 mod quality;
 mod roster;
 mod schedule;

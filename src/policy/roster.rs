@@ -4,13 +4,16 @@
 //! bus nor its pace: whoever asks decides when.
 
 mod condition;
+mod reads;
 mod reload;
 mod silence;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use self::reads::Reads;
+use super::places::Places;
 use super::{GatewayId, Moment};
 use crate::conbus::{Datapoint, DatapointValue, EventSource, ModuleType, SerialNumber};
 
@@ -166,7 +169,8 @@ pub struct Roster {
     modules: BTreeMap<SerialNumber, Module>,
     /// The modules in the order of the config.
     order: Vec<SerialNumber>,
-    reads: BTreeMap<GatewayId, VecDeque<(SerialNumber, Datapoint)>>,
+    places: Places,
+    reads: BTreeMap<GatewayId, Reads>,
 }
 
 impl Roster {
@@ -174,7 +178,8 @@ impl Roster {
     pub fn new(modules: Vec<RosterPlan>) -> Self {
         Self {
             order: modules.iter().map(|plan| plan.serial).collect(),
-            reads: modules.iter().map(|plan| (plan.gateway, VecDeque::new())).collect(),
+            places: Self::places_of(&modules),
+            reads: modules.iter().map(|plan| (plan.gateway, Reads::default())).collect(),
             modules: modules.into_iter().map(|plan| (plan.serial, Module::new(plan))).collect(),
         }
     }
@@ -186,14 +191,17 @@ impl Roster {
     pub fn link_up(&mut self, gateway: GatewayId) {
         let Some(queue) = self.reads.get_mut(&gateway) else { return };
         queue.clear();
-        for module in self.modules.values_mut().filter(|module| module.plan.gateway == gateway) {
-            module.connection = Connection::default();
-            module.storming = false;
+        let behind = self.places.behind(gateway);
+        for serial in behind {
+            if let Some(module) = self.modules.get_mut(serial) {
+                module.connection = Connection::default();
+                module.storming = false;
+            }
         }
         for datapoint in IDENTITY {
-            for module in self.order.iter().filter_map(|serial| self.modules.get(serial)) {
-                if module.plan.gateway == gateway && module.wants(datapoint) {
-                    queue.push_back((module.plan.serial, datapoint));
+            for module in behind.iter().filter_map(|serial| self.modules.get(serial)) {
+                if module.wants(datapoint) {
+                    queue.push((module.plan.serial, datapoint));
                 }
             }
         }
@@ -204,8 +212,10 @@ impl Roster {
         if let Some(queue) = self.reads.get_mut(&gateway) {
             queue.clear();
         }
-        for module in self.modules.values_mut().filter(|module| module.plan.gateway == gateway) {
-            module.connection.answers = None;
+        for serial in self.places.behind(gateway) {
+            if let Some(module) = self.modules.get_mut(serial) {
+                module.connection.answers = None;
+            }
         }
     }
 
@@ -216,16 +226,14 @@ impl Roster {
     pub fn next_read(&mut self, gateway: GatewayId) -> Option<(SerialNumber, Datapoint)> {
         let modules = &self.modules;
         let queue = self.reads.get_mut(&gateway)?;
-        let place =
-            queue.iter().position(|(serial, _)| modules.get(serial).is_some_and(Module::can_be_asked))?;
-        queue.remove(place)
+        queue.take(|serial| modules.get(&serial).is_some_and(Module::can_be_asked))
     }
 
     /// How many reads of this gateway [`Roster::next_read`] would give now.
     pub fn pending(&self, gateway: GatewayId) -> usize {
         self.reads.get(&gateway).map_or(0, |queue| {
-            let asked = |serial| self.modules.get(serial).is_some_and(Module::can_be_asked);
-            queue.iter().filter(|(serial, _)| asked(serial)).count()
+            let asked = |serial: &_| self.modules.get(serial).is_some_and(Module::can_be_asked);
+            queue.modules().filter(asked).count()
         })
     }
 
@@ -257,7 +265,7 @@ impl Roster {
         self.heard(serial, now);
         let Some(module) = self.modules.get_mut(&serial) else { return effects };
         if let Some(queue) = self.reads.get_mut(&module.plan.gateway) {
-            queue.retain(|read| *read != (serial, datapoint));
+            queue.remove((serial, datapoint));
         }
         match value {
             DatapointValue::Unsupported => {
@@ -304,12 +312,8 @@ impl Roster {
 
     /// An input of this sender was heard: so is the module that has its type and link number, if there is one.
     pub fn pressed(&mut self, gateway: GatewayId, input: EventSource, now: Moment) {
-        let is_sender = |plan: &RosterPlan| {
-            plan.gateway == gateway && plan.module_type == input.module_type && plan.link == input.link
-        };
-        let sender = self.modules.iter_mut().find(|(_, module)| is_sender(&module.plan));
-        if let Some((_, module)) = sender {
-            module.hear(now);
+        if let Some(sender) = self.places.sender(gateway, input) {
+            self.heard(sender, now);
         }
     }
 
@@ -338,9 +342,8 @@ impl Roster {
 
     /// The modules of a gateway that drive loads.
     pub fn actors(&self, gateway: GatewayId) -> Vec<SerialNumber> {
-        let actors =
-            self.modules.values().filter(|module| module.plan.gateway == gateway && module.plan.actor);
-        actors.map(|module| module.plan.serial).collect()
+        let behind = self.places.behind(gateway).iter().filter_map(|serial| self.modules.get(serial));
+        behind.filter(|module| module.plan.actor).map(|module| module.plan.serial).collect()
     }
 
     /// The modules that a pressed button may have switched without their telling: which buttons drive which
@@ -359,16 +362,19 @@ impl Roster {
 
     fn enqueue(&mut self, serial: SerialNumber, datapoint: Datapoint) {
         let Some(module) = self.modules.get(&serial) else { return };
-        let Some(queue) = self.reads.get_mut(&module.plan.gateway) else { return };
-        if !queue.contains(&(serial, datapoint)) {
-            queue.push_back((serial, datapoint));
+        if let Some(queue) = self.reads.get_mut(&module.plan.gateway) {
+            queue.push((serial, datapoint));
         }
     }
 
     fn forget_read(&mut self, serial: SerialNumber, datapoint: Datapoint) {
         for queue in self.reads.values_mut() {
-            queue.retain(|read| *read != (serial, datapoint));
+            queue.remove((serial, datapoint));
         }
+    }
+
+    fn places_of(modules: &[RosterPlan]) -> Places {
+        Places::of(modules.iter().map(|plan| (plan.serial, plan.gateway, plan.module_type, plan.link)))
     }
 }
 

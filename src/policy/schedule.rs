@@ -12,9 +12,11 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Agenda, GatewayId, Moment, earliest};
+use self::lane::{Lane, Why};
+use super::{Agenda, GatewayId, Moment};
 use crate::conbus::SerialNumber;
 
+mod lane;
 mod reload;
 
 /// The longest time between two attempts at a module that does not answer.
@@ -95,53 +97,6 @@ struct Module {
     quarantined: bool,
 }
 
-/// Why a background turn was due.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
-    Early,
-    Poll,
-}
-
-/// What the schedule knows of one gateway.
-#[derive(Debug, Default)]
-struct Lane {
-    up: bool,
-    /// When the next background turn is paid for.
-    free_at: Moment,
-    /// Keyed by rank, so that modules due at the same moment keep the order of their last use.
-    warm_up: Agenda<(usize, SerialNumber)>,
-    early: Agenda<SerialNumber>,
-    periodic: Agenda<SerialNumber>,
-}
-
-impl Lane {
-    fn next_background(&self) -> Option<Moment> {
-        earliest(self.early.next_due(), self.periodic.next_due()).map(|due| due.max(self.free_at))
-    }
-
-    fn forget(&mut self, serial: SerialNumber) {
-        self.warm_up.retain(|(_, other)| *other != serial);
-        self.early.clear(serial);
-        self.periodic.clear(serial);
-    }
-
-    /// Takes the most overdue module. An early refresh counts as one `boost` more overdue than it is: it goes
-    /// ahead, yet a waiting poll grows older than any early refresh that is still to come, so none starves.
-    fn take_background(&mut self, now: Moment, boost: Duration) -> Option<(SerialNumber, Why)> {
-        let early = self.early.next_due().filter(|due| *due <= now);
-        let periodic = self.periodic.next_due().filter(|due| *due <= now);
-        let early_first = match (early, periodic) {
-            (Some(early), Some(periodic)) => early.before(boost) <= periodic,
-            (early, _) => early.is_some(),
-        };
-        if early_first {
-            Some((self.early.pop_due(now)?, Why::Early))
-        } else {
-            Some((self.periodic.pop_due(now)?, Why::Poll))
-        }
-    }
-}
-
 /// Decides which module is refreshed when.
 #[derive(Debug)]
 pub struct Schedule {
@@ -149,6 +104,8 @@ pub struct Schedule {
     running: bool,
     modules: BTreeMap<SerialNumber, Module>,
     lanes: BTreeMap<GatewayId, Lane>,
+    /// When each gateway that is up has something due: one turn must not cost a look at a hundred gateways.
+    next: Agenda<GatewayId>,
 }
 
 impl Schedule {
@@ -159,6 +116,7 @@ impl Schedule {
             running: plan.enabled,
             modules: BTreeMap::new(),
             lanes: BTreeMap::new(),
+            next: Agenda::default(),
         };
         for (place, plan) in modules.into_iter().enumerate() {
             schedule.lanes.entry(plan.gateway).or_default();
@@ -201,6 +159,7 @@ impl Schedule {
         // A link that flaps must not pile up debts: one round at most is carried over.
         lane.free_at = lane.free_at.min(now + round);
         self.arrange_lane(gateway);
+        self.settle(gateway);
     }
 
     /// Notes that the connection is gone: nothing of this gateway is due.
@@ -208,6 +167,7 @@ impl Schedule {
         if let Some(lane) = self.lanes.get_mut(&gateway) {
             lane.up = false;
         }
+        self.settle(gateway);
     }
 
     /// Notes what D21 says: whether the module reports by itself, or that it is not known.
@@ -319,25 +279,30 @@ impl Schedule {
         if !self.running {
             return turns;
         }
-        let up: Vec<GatewayId> =
-            self.lanes.iter().filter(|(_, lane)| lane.up).map(|(gateway, _)| *gateway).collect();
-        for gateway in up {
+        // What was given out is paid for, so that no gateway is due twice at one moment.
+        while let Some(gateway) = self.next.pop_due(now) {
             while let Some(serial) = self.take_warm_up(gateway, now) {
                 turns.push(self.turn(serial, true, now));
             }
             if let Some(serial) = self.take_background(gateway, now) {
                 turns.push(self.turn(serial, false, now));
             }
+            self.settle(gateway);
         }
         turns
     }
 
     /// When to call [`Schedule::due`] next.
     pub fn next_due(&self) -> Option<Moment> {
-        let lanes = self.lanes.values().filter(|lane| self.running && lane.up);
-        lanes.fold(None, |soonest, lane| {
-            earliest(soonest, earliest(lane.warm_up.next_due(), lane.next_background()))
-        })
+        self.next.next_due().filter(|_| self.running)
+    }
+
+    /// Notes when the next thing of a gateway is due.
+    fn settle(&mut self, gateway: GatewayId) {
+        match self.lanes.get(&gateway).and_then(Lane::next_due) {
+            Some(due) => self.next.set(gateway, due),
+            None => self.next.clear(gateway),
+        }
     }
 
     fn take_warm_up(&mut self, gateway: GatewayId, now: Moment) -> Option<SerialNumber> {
@@ -398,6 +363,8 @@ impl Schedule {
         } else if let Some(wanted) = lane.early.get(serial) {
             lane.early.set(serial, wanted.max(module.not_before_silence(&self.plan)));
         }
+        let gateway = module.plan.gateway;
+        self.settle(gateway);
     }
 
     /// Sets the next early refresh of a module, unless one is due sooner.
@@ -413,6 +380,8 @@ impl Schedule {
         if lane.early.get(serial).is_none_or(|pending| wanted < pending) {
             lane.early.set(serial, wanted);
         }
+        let gateway = module.plan.gateway;
+        self.settle(gateway);
     }
 
     fn arrange_lane(&mut self, gateway: GatewayId) {

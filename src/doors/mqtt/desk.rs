@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::ModuleFace;
 use super::board::{Board, Message, Rank};
 use super::claims::Claims;
 use super::display::Line;
+use super::house::House;
 use super::ledger::Ledger;
 use super::modules::{Modules, News};
 use super::payload;
 use super::requests::Request;
 use super::topics::{Route, Topics};
-use super::{House, ModuleFace};
 use crate::actors::events::AccessoryId;
 use crate::conbus::{Edge, EventSource};
 use crate::doors::AccessoryFace;
@@ -131,7 +132,7 @@ impl Desk {
             page: None,
             config_hash: String::new(),
             needs_restart: Vec::new(),
-            lines: vec![Line::default(); house.gateways.len()],
+            lines: vec![Line::default(); house.gateways().len()],
             version: env!("CARGO_PKG_VERSION"),
             house,
             shown: BTreeMap::new(),
@@ -183,12 +184,11 @@ impl Desk {
         lamps: Vec<AccessoryFace>,
         now: Moment,
     ) -> Vec<Effect> {
-        self.modules.keep(|serial| modules.iter().any(|module| module.serial == serial));
-        self.house.modules = modules;
-        self.house.lamps = lamps;
-        let lamps = &self.house.lamps;
-        self.shown.retain(|place, _| lamps.iter().any(|lamp| lamp.place == *place));
-        self.wishes.retain(|place, _| lamps.iter().any(|lamp| lamp.place == *place));
+        self.house = std::mem::take(&mut self.house).furnished(modules, lamps);
+        let house = &self.house;
+        self.modules.keep(|serial| house.module(serial).is_some());
+        self.shown.retain(|place, _| house.lamp(*place).is_some());
+        self.wishes.retain(|place, _| house.lamp(*place).is_some());
         if self.is_open() { self.publish_all(now) } else { Vec::new() }
     }
 
@@ -276,7 +276,8 @@ impl Desk {
         if !self.is_open() {
             return Vec::new();
         }
-        let Some((gateway, instance)) = self.claims.clash(&self.topics.instance, &self.house.gateways) else {
+        let Some((gateway, instance)) = self.claims.clash(&self.topics.instance, self.house.gateways())
+        else {
             return Vec::new();
         };
         if instance < self.topics.instance {
@@ -337,10 +338,10 @@ impl Desk {
 
     /// Somebody pressed or released a button.
     pub(super) fn pressed(&mut self, gateway: usize, input: EventSource, edge: Edge) {
-        let module = self.house.modules.iter().find(|module| {
+        let module = self.house.modules().iter().find(|module| {
             module.gateway == gateway && module.module_type == input.module_type && module.link == input.link
         });
-        let (Some(module), Some(name)) = (module, self.house.gateways.get(gateway)) else { return };
+        let (Some(module), Some(name)) = (module, self.house.gateways().get(gateway)) else { return };
         if !self.is_open() {
             return;
         }
@@ -363,7 +364,7 @@ impl Desk {
         }
         let mut asked = Vec::new();
         let mut serials: Vec<_> =
-            self.house.lamps.iter().filter_map(|lamp| Some((lamp.point?.serial, lamp.place))).collect();
+            self.house.lamps().iter().filter_map(|lamp| Some((lamp.point?.serial, lamp.place))).collect();
         serials.sort_unstable_by_key(|(serial, _)| *serial);
         serials.dedup_by_key(|(serial, _)| *serial);
         for (serial, place) in serials {
@@ -380,7 +381,7 @@ impl Desk {
         if let Phase::Looking(until) = self.phase
             && now >= until
         {
-            if let Some((gateway, instance)) = self.claims.clash(&self.topics.instance, &self.house.gateways)
+            if let Some((gateway, instance)) = self.claims.clash(&self.topics.instance, self.house.gateways())
             {
                 self.phase = Phase::Away;
                 return vec![Effect::Leave { gateway, instance }];

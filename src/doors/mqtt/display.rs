@@ -49,7 +49,8 @@ fn presence(is_there: bool) -> String {
 impl Desk {
     /// Says everything: who is there, what there is, whether it is reachable, what it does; and clears what is gone.
     pub(super) fn publish_all(&mut self, now: Moment) -> Vec<Effect> {
-        let wanted = self.wanted();
+        let devices = self.devices();
+        let wanted = self.wanted(&devices);
         let others = |gateway: &str| self.claims.is_others(&self.topics.instance, gateway);
         let ghosts = self.ledger.ghosts(&wanted, others);
         self.board.forget(|topic| wanted.contains_key(topic));
@@ -61,16 +62,16 @@ impl Desk {
         self.board.pin(Rank::Bridge, self.topics.state(), presence(true));
         self.show_about();
         self.show_health(now);
-        for device in self.devices() {
+        for device in devices {
             self.describe(device);
         }
-        for gateway in 0..self.house.gateways.len() {
+        for gateway in 0..self.house.gateways().len() {
             self.show_link(gateway);
         }
-        for serial in self.house.modules.iter().map(|module| module.serial).collect::<Vec<_>>() {
+        for serial in self.house.modules().iter().map(|module| module.serial).collect::<Vec<_>>() {
             self.show_availability(serial);
         }
-        for place in self.house.lamps.iter().map(|lamp| lamp.place).collect::<Vec<_>>() {
+        for place in self.house.lamps().iter().map(|lamp| lamp.place).collect::<Vec<_>>() {
             self.show(place);
         }
         self.board.all_again();
@@ -84,7 +85,7 @@ impl Desk {
         let devices = self.devices();
         let parts: BTreeMap<String, Parts> =
             devices.iter().map(|device| (device.id.clone(), parts_of(&device.config))).collect();
-        let is_news = self.ledger.only(&self.wanted());
+        let is_news = self.ledger.only(&self.wanted(&devices));
         let is_news = self.ledger.only_parts(parts) || is_news;
         for device in devices {
             self.describe(device);
@@ -93,24 +94,24 @@ impl Desk {
     }
 
     /// Every retained topic of the house as it is, with the gateway it belongs to.
-    fn wanted(&self) -> Wanted {
+    fn wanted(&self, devices: &[Device]) -> Wanted {
         let (topics, house) = (&self.topics, &self.house);
         let mut wanted: Wanted = [topics.state(), topics.about(), topics.health()]
             .into_iter()
             .map(|topic| (topic, None))
             .collect();
-        for gateway in &house.gateways {
+        for gateway in house.gateways() {
             wanted.insert(topics.gateway(gateway), Some(gateway.clone()));
         }
-        for device in self.devices() {
-            wanted.insert(topics.description(&device.id), device.gateway);
+        for device in devices {
+            wanted.insert(topics.description(&device.id), device.gateway.clone());
         }
-        for module in house.modules.iter().filter(|module| !module.module_type.is_bridge()) {
-            let Some(gateway) = house.gateways.get(module.gateway) else { continue };
+        for module in house.modules().iter().filter(|module| !module.module_type.is_bridge()) {
+            let Some(gateway) = house.gateways().get(module.gateway) else { continue };
             wanted.insert(topics.module(gateway, module.serial), Some(gateway.clone()));
             wanted.insert(topics.telemetry(gateway, module.serial), Some(gateway.clone()));
         }
-        for lamp in &house.lamps {
+        for lamp in house.lamps() {
             let gateway = lamp.point.and_then(|point| house.gateway_of(point.serial));
             if let Some(topic) = self.output_topic(lamp) {
                 wanted.insert(topic, gateway.map(str::to_owned));
@@ -122,17 +123,19 @@ impl Desk {
     fn devices(&self) -> Vec<Device> {
         let describe = Describe { topics: &self.topics, version: self.version, page: self.page.as_deref() };
         let house = &self.house;
-        let gateways = house.gateways.iter().enumerate().map(|(index, gateway)| {
-            let bridge =
-                house.modules.iter().find(|module| module.gateway == index && module.module_type.is_bridge());
+        let gateways = house.gateways().iter().enumerate().map(|(index, gateway)| {
+            let bridge = house
+                .modules()
+                .iter()
+                .find(|module| module.gateway == index && module.module_type.is_bridge());
             describe.gateway(gateway, bridge)
         });
-        let modules = house.modules.iter().filter_map(|module| {
-            let lamps: Vec<_> = house.lamps.iter().filter(|lamp| lamp.is_on(module.serial)).collect();
+        let modules = house.modules().iter().filter_map(|module| {
+            let lamps: Vec<_> = house.lamps_on(module.serial).collect();
             let facts = self.modules.of(module.serial);
-            describe.module(house.gateways.get(module.gateway)?, module, &lamps, &facts)
+            describe.module(house.gateways().get(module.gateway)?, module, &lamps, &facts)
         });
-        gateways.chain(modules).chain(describe.ensembles(&house.lamps)).collect()
+        gateways.chain(modules).chain(describe.ensembles(house.lamps())).collect()
     }
 
     fn describe(&mut self, device: Device) {
@@ -158,9 +161,9 @@ impl Desk {
             "version": self.version,
             "config_hash": self.config_hash,
             "restart_required": self.needs_restart,
-            "gateways": self.house.gateways,
-            "modules": self.house.modules.len(),
-            "accessories": self.house.lamps.len(),
+            "gateways": self.house.gateways(),
+            "modules": self.house.modules().len(),
+            "accessories": self.house.lamps().len(),
         });
         if let Some(commit) = COMMIT {
             about["commit"] = commit.into();
@@ -170,7 +173,7 @@ impl Desk {
 
     /// How the daemon fares.
     pub(super) fn health(&self, now: Moment) -> Value {
-        let modules = self.house.modules.iter().filter(|module| !module.module_type.is_bridge());
+        let modules = self.house.modules().iter().filter(|module| !module.module_type.is_bridge());
         let (mut total, mut online) = (0, 0);
         for module in modules {
             total += 1;
@@ -178,14 +181,14 @@ impl Desk {
         }
         let links: BTreeMap<&str, bool> = self
             .house
-            .gateways
+            .gateways()
             .iter()
             .enumerate()
             .map(|(index, gateway)| (gateway.as_str(), self.links.get(&index) == Some(&true)))
             .collect();
         let gateways: BTreeMap<&str, &Line> = self
             .house
-            .gateways
+            .gateways()
             .iter()
             .zip(&self.lines)
             .map(|(gateway, line)| (gateway.as_str(), line))
@@ -216,20 +219,20 @@ impl Desk {
 
     /// Whether the link to a module's gateway is up.
     pub(super) fn is_link_up(&self, serial: SerialNumber) -> bool {
-        let module = self.house.modules.iter().find(|module| module.serial == serial);
+        let module = self.house.module(serial);
         module.is_some_and(|module| self.links.get(&module.gateway) == Some(&true))
     }
 
     pub(super) fn show_link(&mut self, gateway: usize) {
-        let Some(name) = self.house.gateways.get(gateway) else { return };
+        let Some(name) = self.house.gateways().get(gateway) else { return };
         let is_up = self.links.get(&gateway) == Some(&true);
         self.board.pin(Rank::Availability, self.topics.gateway(name), presence(is_up));
     }
 
     fn show_availability(&mut self, serial: SerialNumber) {
-        let module = self.house.modules.iter().find(|module| module.serial == serial);
+        let module = self.house.module(serial);
         let Some(module) = module.filter(|module| !module.module_type.is_bridge()) else { return };
-        let Some(gateway) = self.house.gateways.get(module.gateway) else { return };
+        let Some(gateway) = self.house.gateways().get(module.gateway) else { return };
         let facts = self.modules.of(serial);
         let availability = self.topics.module(gateway, serial);
         let telemetry = self.topics.telemetry(gateway, serial);

@@ -22,6 +22,7 @@ mod display;
 mod fleet;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod house;
 mod hub;
 mod ledger;
 mod link;
@@ -37,9 +38,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::actors::events::AccessoryId;
-use crate::conbus::{ModuleType, Point, SerialNumber};
-use crate::doors::AccessoryFace;
+use crate::conbus::{ModuleType, SerialNumber};
 
 pub use fleet::{Fleet, FleetError, fleet};
 pub use hub::Hub;
@@ -111,17 +110,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What is behind the door.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct House {
-    /// The ids of the gateways.
-    gateways: Vec<String>,
-    /// The modules.
-    modules: Vec<ModuleFace>,
-    /// The accessories.
-    lamps: Vec<AccessoryFace>,
-}
-
 /// A module as the door shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ModuleFace {
@@ -133,29 +121,6 @@ pub struct ModuleFace {
     pub link: u8,
     /// The place of its gateway.
     pub gateway: usize,
-}
-
-impl House {
-    fn lamp(&self, place: AccessoryId) -> Option<&AccessoryFace> {
-        self.lamps.iter().find(|lamp| lamp.place == place)
-    }
-
-    /// The id of the gateway that a module is behind.
-    fn gateway_of(&self, serial: SerialNumber) -> Option<&str> {
-        let module = self.modules.iter().find(|module| module.serial == serial)?;
-        self.gateways.get(module.gateway).map(String::as_str)
-    }
-
-    /// The group or scene with this id.
-    fn ensemble(&self, id: &str) -> Option<&AccessoryFace> {
-        self.lamps.iter().find(|lamp| lamp.point.is_none() && lamp.id == id)
-    }
-
-    /// The accessory on this output, if it is behind this gateway.
-    fn lamp_at(&self, gateway: &str, point: Point) -> Option<&AccessoryFace> {
-        let lamp = self.lamps.iter().find(|lamp| lamp.point == Some(point))?;
-        (self.gateway_of(point.serial) == Some(gateway)).then_some(lamp)
-    }
 }
 
 /// Why the door does not open.

@@ -2,10 +2,11 @@
 //!
 //! Through it the simulation looks: a judge outside of the crate decodes these bytes again.
 
+use super::ModuleFace;
 use super::desk::{Desk, Effect, Incoming};
+use super::house::House;
 use super::ledger::Ledger;
 use super::topics::Topics;
-use super::{House, ModuleFace};
 use crate::actors::events::AccessoryId;
 use crate::doors::AccessoryFace;
 use crate::policy::Moment;
@@ -30,7 +31,7 @@ impl Pane {
         let instance = String::from("simulation");
         let ledger = Ledger::new(instance.clone());
         let topics = Topics { base: "conbus".into(), prefix: "homeassistant".into(), instance };
-        let house = House { gateways: vec!["home".into()], ..House::default() };
+        let house = House::new(vec!["home".into()]);
         Self { desk: Desk::new(topics, house, ledger, now) }
     }
 

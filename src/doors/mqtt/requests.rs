@@ -83,10 +83,10 @@ impl Desk {
     fn identified(&self, body: &Map<String, Value>) -> Result<AccessoryId, String> {
         let named = |key: &str| body.get(key).and_then(Value::as_str);
         let lamp = match (named("accessory"), named("module")) {
-            (Some(id), _) => self.house.lamps.iter().find(|lamp| lamp.id == id),
+            (Some(id), _) => self.house.lamps().iter().find(|lamp| lamp.id == id),
             (None, Some(serial)) => self
                 .house
-                .lamps
+                .lamps()
                 .iter()
                 .find(|lamp| lamp.point.is_some_and(|point| point.serial.to_string() == serial)),
             (None, None) => return Err("say which: {\"accessory\":\"…\"} or {\"module\":\"…\"}".into()),

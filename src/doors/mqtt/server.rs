@@ -13,12 +13,13 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::desk::{Desk, Effect, Incoming};
+use super::house::House;
 use super::hub::Hub;
 use super::ledger::Ledger;
 use super::link::{BrokerDial, Dial, Heard, LinkError, Session, Will};
 use super::requests::{Request, Verb};
 use super::topics::Topics;
-use super::{House, ModuleFace, MqttPlan, OpenError};
+use super::{ModuleFace, MqttPlan, OpenError};
 use crate::actors::accessory::AccessoryAddr;
 use crate::actors::events::{AccessoryId, GetState, Identify, SetTarget};
 use crate::actors::{ask, now};
@@ -84,8 +85,7 @@ impl Door {
         let ledger = ledger(&plan)?;
         let instance = plan.instance.clone().unwrap_or_else(|| ledger.instance.clone());
         let topics = Topics { base: plan.base.clone(), prefix: plan.discovery_prefix.clone(), instance };
-        let house =
-            House { gateways: plan.gateways.clone(), modules: plan.modules.clone(), lamps: Vec::new() };
+        let house = House::new(plan.gateways.clone()).furnished(plan.modules.clone(), Vec::new());
         let mut desk = Desk::new(topics, house, ledger, now());
         desk.name.clone_from(&plan.name);
         desk.page.clone_from(&plan.page);
@@ -269,7 +269,7 @@ impl Attendant {
         let filters = {
             let mut desk = self.desk.borrow_mut();
             desk.arrived();
-            desk.topics.subscriptions(&desk.house.gateways)
+            desk.topics.subscriptions(desk.house.gateways())
         };
         let lost = |why| End::Lost(why, Some(now().since(since)));
         if let Err(why) = session.subscribe(filters) {

@@ -1,7 +1,7 @@
 //! How the modules are: what is asked of them again and again, and what is exported of it.
 
 use super::super::figures::{Sheet, names};
-use super::{Roster, RosterPlan};
+use super::Roster;
 use crate::conbus::{Datapoint, SerialNumber};
 use crate::policy::GatewayId;
 
@@ -9,10 +9,8 @@ impl Roster {
     /// The modules of this gateway are to be asked how they are: each for its fault code, those that drive loads for
     /// their temperature where there is a sensor.
     pub fn diagnose(&mut self, gateway: GatewayId) {
-        let behind = |plan: &RosterPlan| plan.gateway == gateway;
-        let modules = self.order.iter().filter_map(|serial| self.modules.get(serial));
+        let modules = self.places.behind(gateway).iter().filter_map(|serial| self.modules.get(serial));
         let asked: Vec<(SerialNumber, bool)> = modules
-            .filter(|module| behind(&module.plan))
             .map(|module| (module.plan.serial, module.plan.actor && !module.connection.no_sensor))
             .collect();
         for (serial, is_warm) in asked {

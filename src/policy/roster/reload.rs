@@ -9,6 +9,7 @@ impl Roster {
     /// From now on for these modules. Those that are new, or configured otherwise, are to be identified; what is known
     /// of the others stays.
     pub fn reconfigure(&mut self, modules: Vec<RosterPlan>) {
+        self.places = Self::places_of(&modules);
         self.order = modules.iter().map(|plan| plan.serial).collect();
         let mut before: BTreeMap<SerialNumber, Module> = std::mem::take(&mut self.modules);
         let mut anew = Vec::new();
@@ -22,7 +23,7 @@ impl Roster {
         }
         let modules = &self.modules;
         for (gateway, queue) in &mut self.reads {
-            queue.retain(|(serial, _)| modules.get(serial).is_some_and(|one| one.plan.gateway == *gateway));
+            queue.retain(|serial| modules.get(&serial).is_some_and(|one| one.plan.gateway == *gateway));
         }
         for serial in anew {
             self.identify(serial);

@@ -7,8 +7,10 @@ impl Roster {
     /// Those of this gateway that were passed over because they did not answer may be asked once more: a panel that is back
     /// says nothing by itself until somebody presses it.
     pub fn ask_silent(&mut self, gateway: GatewayId) {
-        for module in self.modules.values_mut().filter(|module| module.plan.gateway == gateway) {
-            module.connection.mute = false;
+        for serial in self.places.behind(gateway) {
+            if let Some(module) = self.modules.get_mut(serial) {
+                module.connection.mute = false;
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Module, ModulePlan, Schedule, SchedulePlan};
 use crate::conbus::SerialNumber;
-use crate::policy::Moment;
+use crate::policy::{GatewayId, Moment};
 
 impl Schedule {
     /// From now on by this plan, for these modules. New ones are read at the next turn, and whatever was asked a
@@ -44,5 +44,7 @@ impl Schedule {
                 self.arrange_early(serial, now);
             }
         }
+        let gateways: Vec<GatewayId> = self.lanes.keys().copied().collect();
+        gateways.into_iter().for_each(|gateway| self.settle(gateway));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::House;
+use super::super::house::House;
 use super::super::ledger::Ledger;
 use super::*;
 use crate::conbus::{ModuleType, OutputIndex, Percent, Point, SerialNumber};
@@ -47,20 +47,18 @@ fn face(place: AccessoryId, id: &str, kind: AccessoryKind, output: Option<(&str,
 
 /// A panel, relays and dimmers, with a lamp, a dimmer, a group and a scene.
 fn house() -> House {
-    House {
-        gateways: vec!["home".into()],
-        modules: vec![
-            module("0012345001", "XP20", 1),
-            module("0012345002", "XP24", 2),
-            module("0012345003", "XP33LED", 3),
-        ],
-        lamps: vec![
-            face(HALL, "hall", AccessoryKind::Light, Some(("0012345002", 0))),
-            face(TABLE, "table", AccessoryKind::Dimmer, Some(("0012345003", 0))),
-            face(SALON, "salon", AccessoryKind::Group, None),
-            face(ALL_OFF, "all-off", AccessoryKind::Scene, None),
-        ],
-    }
+    let modules = vec![
+        module("0012345001", "XP20", 1),
+        module("0012345002", "XP24", 2),
+        module("0012345003", "XP33LED", 3),
+    ];
+    let lamps = vec![
+        face(HALL, "hall", AccessoryKind::Light, Some(("0012345002", 0))),
+        face(TABLE, "table", AccessoryKind::Dimmer, Some(("0012345003", 0))),
+        face(SALON, "salon", AccessoryKind::Group, None),
+        face(ALL_OFF, "all-off", AccessoryKind::Scene, None),
+    ];
+    House::new(vec!["home".into()]).furnished(modules, lamps)
 }
 
 /// A desk that has not met its broker.
@@ -345,7 +343,7 @@ fn a_reload_is_told_in_the_info_and_one_that_changes_nothing_is_not() {
 fn what_a_reload_takes_away_goes_before_the_rest_is_described_and_is_then_forgotten() {
     let mut desk = open();
     let before = desk.board.pinned("homeassistant/device/conbus_0012345003_home/config").is_some();
-    let (modules, lamps) = (desk.house.modules[..2].to_vec(), desk.house.lamps[..1].to_vec());
+    let (modules, lamps) = (desk.house.modules()[..2].to_vec(), desk.house.lamps()[..1].to_vec());
     let effects = desk.rehouse(modules, lamps, at(600));
     assert!(before && effects.is_empty(), "what was published is known until it is cleared: {effects:?}");
     let mut all = Vec::new();
