@@ -25,7 +25,8 @@ use crate::policy::{
     BusError, GatewayId, ModulePlan, Roster, RosterEffect, RosterPlan, Schedule, SchedulePlan, Urgency,
 };
 
-/// A value a telegram, a mark a second from each of a thousand accessories.
+/// What listeners and connections tell between two turns. A mark from each output comes on top: one list of a large
+/// house marks all of it at once, and what was not marked would not be polled.
 const MAILBOX: usize = 1024;
 
 /// How long a read of the roster may wait in the outbox.
@@ -198,7 +199,7 @@ impl Actor for Poller {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.set_mailbox_capacity(MAILBOX + self.roster.outputs());
     }
 }
 
@@ -339,6 +340,7 @@ impl Handler<Reconfigure<PollerPlan>> for Poller {
         let PollerPlan { schedule, modules, roster, diagnose_every: _ } = plan.0;
         self.schedule.reconfigure(schedule, modules, now());
         self.roster.reconfigure(roster);
+        ctx.set_mailbox_capacity(MAILBOX + self.roster.outputs());
         self.step(ctx);
         for gateway in (0..self.gateways.len()).map(|gateway| GatewayId(gateway as u16)) {
             if self.schedule.is_up(gateway) {

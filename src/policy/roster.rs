@@ -355,6 +355,11 @@ impl Roster {
         driven
     }
 
+    /// How many outputs all modules have.
+    pub fn outputs(&self) -> usize {
+        self.modules.values().map(|module| usize::from(module.plan.outputs)).sum()
+    }
+
     /// Every module, in the order of the config.
     pub fn snapshot(&self) -> Vec<ModuleSnapshot> {
         self.order.iter().filter_map(|serial| self.modules.get(serial)).map(Module::snapshot).collect()
