@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use crate::actors::accessory::AccessoryAddr;
-use crate::actors::ask;
 use crate::actors::events::{AccessoryId, SetTarget, Wished};
 use crate::actors::history::HistoryAddr;
+use crate::actors::{Asks, ask, now};
 use crate::conbus::{ModuleType, Point, SerialNumber};
 use crate::policy::history::WishTold;
 use crate::policy::switch::AccessoryState;
@@ -19,6 +20,10 @@ use crate::policy::{AccessoryKind, BusError};
 
 /// How long a wish may wait for the history; its mailbox is on the way of nobody else.
 const HISTORY_WITHIN: Duration = Duration::from_millis(100);
+
+/// How many accessories are asked at one time. Each question under way has its own memory: thousands of them at once
+/// cost ten times as much each as a few.
+const ASKED_AT_ONCE: usize = 30;
 
 /// What is known of an accessory without asking it. None of it changes but by a new list.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -115,6 +120,26 @@ impl Cards {
     /// All of them, in the order of the config.
     pub fn all(&self) -> &[AccessoryCard] {
         &self.all
+    }
+
+    /// Asks all of them the same, a few at a time; the answers come in the order of the config, `within` at most.
+    pub async fn ask_all<M>(
+        &self,
+        message: M,
+        within: Duration,
+    ) -> Vec<<<AccessoryAddr as Asks<M>>::Asked as Future>::Output>
+    where
+        M: Clone,
+        AccessoryAddr: Asks<M>,
+        <AccessoryAddr as Asks<M>>::Asked: Future,
+    {
+        let until = now() + within;
+        let mut answers = Vec::with_capacity(self.all.len());
+        for few in self.all.chunks(ASKED_AT_ONCE) {
+            let within = until.since(now());
+            answers.extend(join_all(few.iter().map(|card| ask(&card.addr, message.clone(), within))).await);
+        }
+        answers
     }
 
     /// What is known of them without asking.

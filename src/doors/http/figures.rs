@@ -11,7 +11,6 @@ use futures_util::future::{join, join_all};
 use super::metrics::{self, Form};
 use super::routes::{OBSERVE_WITHIN, Site, Tally, reply};
 use super::vitals;
-use crate::actors::ask;
 use crate::actors::events::Measure;
 use crate::policy::figures::{Sheet, names};
 
@@ -28,9 +27,9 @@ pub(super) async fn figures(State(site): State<Arc<Site>>, headers: HeaderMap) -
     site.tally.note(&mut sheet);
     vitals::note(&mut sheet);
     let cards = site.cards();
-    let accessories = cards.all().iter().map(|card| ask(&card.addr, Measure, OBSERVE_WITHIN));
+    let accessories = cards.ask_all(Measure, OBSERVE_WITHIN);
     let others = site.house.measured.iter().map(|actor| actor.take(OBSERVE_WITHIN));
-    let (accessories, others) = join(join_all(accessories), join_all(others)).await;
+    let (accessories, others) = join(accessories, join_all(others)).await;
     accessories.into_iter().chain(others).flatten().for_each(|told| sheet.add(told));
     let form = Form::asked(&headers);
     reply(StatusCode::OK, form.content_type(), metrics::page(sheet, form).into())

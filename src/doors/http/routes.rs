@@ -138,13 +138,12 @@ pub(super) async fn states(cards: &Cards) -> Result<Vec<AccessoryState>, BusErro
         observed_at: None,
         origin: None,
     };
-    let answers =
-        cards.all().iter().map(|card| ask(&card.addr, GetState { max_age: Want::Any }, LIST_WITHIN));
     let shown = |answer| match answer {
         Err(BusError::Stopping) => Err(BusError::Stopping),
         answer => Ok(answer.unwrap_or(SILENT)),
     };
-    join_all(answers).await.into_iter().map(shown).collect()
+    let answers = cards.ask_all(GetState { max_age: Want::Any }, LIST_WITHIN).await;
+    answers.into_iter().map(shown).collect()
 }
 
 /// The list of these accessories in these states.
@@ -282,12 +281,12 @@ async fn overview(State(site): Shared) -> Response {
         .iter()
         .map(|gateway| join(gateway.connection.look(OBSERVE_WITHIN), gateway.listener.look(OBSERVE_WITHIN)));
     let cards = site.cards();
-    let accessories = cards.all().iter().map(|card| ask(&card.addr, Observe, OBSERVE_WITHIN));
+    let accessories = cards.ask_all(Observe, OBSERVE_WITHIN);
     let singles = [&house.cache, &house.poller, &house.hub].into_iter().chain(&house.keeper);
     let singles = join_all(singles.map(|actor| actor.look(OBSERVE_WITHIN)));
     let mqtt = join_all(house.mqtt.iter().map(|door| door.look(OBSERVE_WITHIN)));
     let (gateways, (accessories, (singles, mqtt))) =
-        join(join_all(gateways), join(join_all(accessories), join(singles, mqtt))).await;
+        join(join_all(gateways), join(accessories, join(singles, mqtt))).await;
     let mux = match &house.mux {
         Some(mux) => Some(mux.look(OBSERVE_WITHIN).await),
         None => None,
