@@ -96,10 +96,24 @@ pub(super) struct LostObject {
     pub telegrams: u64,
 }
 
+/// What an accessory fits into, however long its names are in most houses.
+const OBJECT_BYTES: usize = 320;
+
+/// A list of some dozen accessories fits without growing.
+const LIST_BYTES: usize = 4096;
+
 /// The bytes of a value.
 pub(super) fn bytes(value: &impl Serialize) -> Bytes {
-    // A list of some dozen accessories fits without growing.
-    let mut bytes = Vec::with_capacity(4096);
+    written(value, LIST_BYTES)
+}
+
+/// The bytes of one accessory. Of a block as large as a list's the allocator makes a much longer story.
+pub(super) fn object(object: &AccessoryObject<'_>) -> Bytes {
+    written(object, OBJECT_BYTES)
+}
+
+fn written(value: &impl Serialize, room: usize) -> Bytes {
+    let mut bytes = Vec::with_capacity(room);
     serde_json::to_writer(&mut bytes, value).expect("the objects of the contract have only text keys");
     bytes.into()
 }
