@@ -96,20 +96,25 @@ pub(super) struct LostObject {
     pub telegrams: u64,
 }
 
-/// What an accessory fits into, however long its names are in most houses.
-const OBJECT_BYTES: usize = 320;
+/// What an accessory with names of the usual length fits into.
+const OBJECT_BYTES: usize = 256;
 
-/// A list of some dozen accessories fits without growing.
-const LIST_BYTES: usize = 4096;
+/// What most other answers fit into.
+const ANSWER_BYTES: usize = 4096;
 
 /// The bytes of a value.
 pub(super) fn bytes(value: &impl Serialize) -> Bytes {
-    written(value, LIST_BYTES)
+    written(value, ANSWER_BYTES)
 }
 
-/// The bytes of one accessory. Of a block as large as a list's the allocator makes a much longer story.
+/// The bytes of one accessory. Asked for a block as large as other answers have, the allocator tidies up first.
 pub(super) fn object(object: &AccessoryObject<'_>) -> Bytes {
     written(object, OBJECT_BYTES)
+}
+
+/// The bytes of a list of accessories.
+pub(super) fn list(objects: &[AccessoryObject<'_>]) -> Bytes {
+    written(&objects, OBJECT_BYTES * (1 + objects.len()))
 }
 
 fn written(value: &impl Serialize, room: usize) -> Bytes {

@@ -37,6 +37,10 @@ use crate::policy::{BusError, Freshness, Moment};
 /// Never waits for the bus; so long may the mailboxes take.
 const LIST_WITHIN: Duration = Duration::from_millis(500);
 
+/// So many accessories are asked at once for a list. `join_all` keeps no more than 30 without a box and a waker for each,
+/// and what a few of them need is still near the processor when they answer.
+const TOGETHER: usize = 30;
+
 /// The cache gives up after 3 s, and its answer says more than a time-out here.
 const READ_WITHIN: Duration = Duration::from_millis(3050);
 
@@ -138,13 +142,17 @@ pub(super) async fn states(cards: &Cards) -> Result<Vec<AccessoryState>, BusErro
         observed_at: None,
         origin: None,
     };
-    let answers =
-        cards.all().iter().map(|card| ask(&card.addr, GetState { max_age: Want::Any }, LIST_WITHIN));
-    let shown = |answer| match answer {
-        Err(BusError::Stopping) => Err(BusError::Stopping),
-        answer => Ok(answer.unwrap_or(SILENT)),
-    };
-    join_all(answers).await.into_iter().map(shown).collect()
+    let mut states = Vec::with_capacity(cards.all().len());
+    for some in cards.all().chunks(TOGETHER) {
+        let asked = some.iter().map(|card| ask(&card.addr, GetState { max_age: Want::Any }, LIST_WITHIN));
+        for answer in join_all(asked).await {
+            states.push(match answer {
+                Err(BusError::Stopping) => return Err(BusError::Stopping),
+                answer => answer.unwrap_or(SILENT),
+            });
+        }
+    }
+    Ok(states)
 }
 
 /// The list of these accessories in these states.
@@ -196,7 +204,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
 async fn list(State(site): Shared) -> Result<Response, Fault> {
     let cards = site.cards();
     let states = states(&cards).await?;
-    Ok(good(json::bytes(&listed(&cards, &states))))
+    Ok(good(json::list(&listed(&cards, &states))))
 }
 
 async fn one(
