@@ -5,11 +5,10 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use curve25519_dalek::MontgomeryPoint;
 use ed25519_dalek::{Signer as _, SigningKey};
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use serde_json::Value;
 use sha2::Sha512;
 
@@ -58,14 +57,14 @@ struct Message {
 
 /// One direction of a session.
 struct Cipher {
-    cipher: ChaCha20Poly1305,
+    cipher: LessSafeKey,
     count: u64,
 }
 
 impl Cipher {
     fn new(shared: &[u8], purpose: &str) -> Self {
         let key = derive(shared, "Control-Salt", purpose);
-        Self { cipher: ChaCha20Poly1305::new((&key).into()), count: 0 }
+        Self { cipher: cipher(&key), count: 0 }
     }
 
     fn next(&mut self) -> Nonce {
@@ -80,7 +79,10 @@ impl Cipher {
             let length = (piece.len() as u16).to_le_bytes();
             let nonce = self.next();
             sealed.extend_from_slice(&length);
-            sealed.extend(self.cipher.encrypt(&nonce, Payload { msg: piece, aad: &length }).unwrap());
+            let from = sealed.len();
+            sealed.extend_from_slice(piece);
+            let tag = self.cipher.seal_in_place_separate_tag(nonce, Aad::from(length), &mut sealed[from..]);
+            sealed.extend_from_slice(tag.unwrap().as_ref());
         }
         sealed
     }
@@ -90,12 +92,10 @@ impl Cipher {
         let mut begin = 0;
         while let Some(&[low, high]) = waiting.get(begin..begin + LENGTH_BYTES) {
             let end = begin + LENGTH_BYTES + usize::from(u16::from_le_bytes([low, high])) + TAG_BYTES;
-            let Some(body) = waiting.get(begin + LENGTH_BYTES..end) else { break };
+            let Some(body) = waiting.get_mut(begin + LENGTH_BYTES..end) else { break };
             let nonce = self.next();
-            let payload = Payload { msg: body, aad: &[low, high] };
-            plain.extend(
-                self.cipher.decrypt(&nonce, payload).expect("the bridge seals with the session's key"),
-            );
+            let opened = self.cipher.open_in_place(nonce, Aad::from([low, high]), body);
+            plain.extend_from_slice(opened.expect("the bridge seals with the session's key"));
             begin = end;
         }
         waiting.drain(..begin);
@@ -134,7 +134,9 @@ impl Session {
         let signature = pairing.key.sign(&[&ours[..], id, &theirs].concat()).to_bytes();
         let inner = tlv(&[(kind::IDENTIFIER, id), (kind::SIGNATURE, &signature)]);
         let key = derive(&shared, "Pair-Verify-Encrypt-Salt", "Pair-Verify-Encrypt-Info");
-        let sealed = ChaCha20Poly1305::new((&key).into()).encrypt(&nonce(*b"PV-Msg03"), &inner[..]).unwrap();
+        let mut sealed = inner;
+        let tag = cipher(&key).seal_in_place_separate_tag(nonce(*b"PV-Msg03"), Aad::empty(), &mut sealed);
+        sealed.extend_from_slice(tag.unwrap().as_ref());
         session.exchange(&tlv(&[(kind::STATE, &[3]), (kind::ENCRYPTED, &sealed)]))?;
         session.sealed = Some((
             Cipher::new(&shared, "Control-Write-Encryption-Key"),
@@ -264,7 +266,11 @@ fn chunks(plain: &[u8], mut at: usize) -> Option<(Vec<u8>, usize)> {
 fn nonce(last: [u8; 8]) -> Nonce {
     let mut nonce = [0; 12];
     nonce[4..].copy_from_slice(&last);
-    nonce.into()
+    Nonce::assume_unique_for_key(nonce)
+}
+
+fn cipher(key: &[u8; 32]) -> LessSafeKey {
+    LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).unwrap())
 }
 
 fn derive(secret: &[u8], salt: &str, purpose: &str) -> [u8; 32] {

@@ -26,7 +26,7 @@ use super::connection::Connection;
 use super::ensemble::Ensemble;
 use super::events::{
     AccessoryChanged, AccessoryId, Drain, Exchange, Follow, GetState, Identify, Invalidate, MarkActive,
-    Measure, Name, Observe, PointChanged, Read, SetTarget,
+    Measure, Name, Observe, PointChanged, Read, Reread, SetTarget,
 };
 use super::{Alarm, Asked, Asks, Outlet, ask, now, tell};
 use crate::conbus::{Edge, Event, EventBus, EventSource, SerialNumber, System, Telegram};
@@ -310,7 +310,7 @@ impl Accessory {
 
     fn invalidate(&mut self, serial: SerialNumber) {
         let outlet = &mut self.peers.outlets.borrow_mut().invalidate;
-        self.uninvalidated = !tell(outlet, Invalidate { serial });
+        self.uninvalidated = !tell(outlet, Invalidate { serial, reread: Reread::Now });
     }
 
     /// Doors and groups that are gone hear nothing any more.

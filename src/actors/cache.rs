@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::connection::Connection;
 use super::events::{
     CaptureOutputs, Drain, Exchange, Invalidate, LinkChanged, LinkState, Measure, NewsLost, Observe,
-    PointChanged, PointCommanded, PointDoubtful, PointObserved, Read, Reconfigure, Refresh,
+    PointChanged, PointCommanded, PointDoubtful, PointObserved, Read, Reconfigure, Refresh, Reread,
 };
 use super::{Alarm, Outlet, ask, now, tell};
 use crate::conbus::{Point, SerialNumber, System};
@@ -199,7 +199,11 @@ impl Handler<Invalidate> for Cache {
     type Result = ();
 
     fn handle(&mut self, invalid: Invalidate, ctx: &mut Context<Self>) {
-        self.store.invalidate(invalid.serial, now(), &mut self.effects);
+        let Invalidate { serial, reread } = invalid;
+        match reread {
+            Reread::Now => self.store.invalidate(serial, now(), &mut self.effects),
+            Reread::Later => self.store.doubt_module(serial, now(), &mut self.effects),
+        }
         self.perform(ctx);
     }
 }

@@ -14,7 +14,7 @@ use super::accessory::Accessory;
 use super::connection::Connection;
 use super::events::{
     AccessoryChanged, AccessoryId, Drain, Exchange, Follow, GetState, Identify, Invalidate, Measure, Name,
-    Observe, SetTarget,
+    Observe, Reread, SetTarget,
 };
 use super::{Outlet, ask, now, tell};
 use crate::conbus::{Edge, Event, EventBus, EventSource, Percent, SerialNumber};
@@ -155,7 +155,8 @@ impl Ensemble {
             *untold = *untold && !tell(door, fact);
         }
         if let Role::Event { invalidate, .. } = &mut self.plan.role {
-            self.doubtful.retain(|serial| !tell(invalidate, Invalidate { serial: *serial }));
+            self.doubtful
+                .retain(|serial| !tell(invalidate, Invalidate { serial: *serial, reread: Reread::Now }));
         }
         let is_due = self.untold.contains(&true) || !self.doubtful.is_empty();
         if is_due && self.again.is_none() {

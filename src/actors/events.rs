@@ -59,6 +59,17 @@ pub struct Refresh {
 pub struct Invalidate {
     /// Which module.
     pub serial: SerialNumber,
+    /// When it is asked how it is.
+    pub reread: Reread,
+}
+
+/// When a module is asked again whose state may be wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reread {
+    /// As soon as the bus allows.
+    Now,
+    /// Not by the cache: whoever made it wait sees to it when the module answers again.
+    Later,
 }
 
 /// Down, from a door to an accessory: make it so.

@@ -12,7 +12,7 @@ use log::{debug, info, warn};
 use super::events::{
     ButtonPressed, Direction, Drain, ExchangeEnded, Invalidate, LinkChanged, LinkState, Measure,
     ModuleObserved, Name, NewsLost, Observe, PointCommanded, PointDoubtful, PointObserved, Reconfigure,
-    StormChanged, StormPhase, TelegramReceived, TelegramSeen, TelegramSent,
+    Reread, StormChanged, StormPhase, TelegramReceived, TelegramSeen, TelegramSent,
 };
 use super::{Alarm, Outlet, now, tell};
 use crate::conbus::Telegram;
@@ -126,7 +126,9 @@ impl Listener {
                 });
                 true
             }
-            Fact::Invalidate(serial) => tell(&mut facts.invalidate, Invalidate { serial }),
+            Fact::Invalidate(serial) => {
+                tell(&mut facts.invalidate, Invalidate { serial, reread: Reread::Now })
+            }
             Fact::Unplaced { input, candidates } => {
                 warn!(target: "listener",
                     "report fits {candidates} configured modules, applied to none gateway={} source={input}",
@@ -153,8 +155,9 @@ impl Listener {
         for effect in effects.drain(..) {
             let (serial, phase) = match effect {
                 StormEffect::Started { serial } => {
-                    // The repeats that gave it away had entered the cache, and they may have been old.
-                    if !tell(&mut self.facts.invalidate, Invalidate { serial }) {
+                    // The repeats that gave it away had entered the cache, and they may have been old. It answers
+                    // nothing but a probe now: a read would keep the bus from others until it is given up.
+                    if !tell(&mut self.facts.invalidate, Invalidate { serial, reread: Reread::Later }) {
                         self.lost_since.get_or_insert(now());
                     }
                     warn!(target: "listener", "storm gateway={name} serial={serial}: the module repeats itself, muted");

@@ -361,15 +361,20 @@ impl Store {
 
     /// What is known of a module may be wrong: it is stale until observed again, and asked for.
     pub fn invalidate(&mut self, serial: SerialNumber, now: Moment, effects: &mut Vec<Effect>) {
+        self.doubt_module(serial, now, effects);
         let Some(module) = self.modules.get(&serial) else { return };
-        let (points, gateway) = (module.points(), module.plan.gateway);
-        for &point in &points {
-            self.distrust(point, now, effects);
-        }
-        if self.link_up(gateway)
-            && let Some(&point) = points.first()
+        if self.link_up(module.plan.gateway)
+            && let Some(&point) = module.points().first()
         {
             self.fetch_point(point, Urgency::Poll, now, effects);
+        }
+    }
+
+    /// What is known of a module may be wrong, and it would not answer now: it is stale until observed again.
+    pub fn doubt_module(&mut self, serial: SerialNumber, now: Moment, effects: &mut Vec<Effect>) {
+        let points = self.modules.get(&serial).map(|module| module.points()).unwrap_or_default();
+        for point in points {
+            self.distrust(point, now, effects);
         }
     }
 

@@ -158,7 +158,7 @@ impl Doors {
             self.judge_topic(&topic, &payload);
         }
         if let Some(body) = self.homekit.events(now) {
-            self.judge_characteristics(body.as_bytes());
+            self.judge_characteristics(&body);
         }
     }
 

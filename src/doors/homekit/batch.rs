@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::{Map, Value as Json, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 use super::events::Key;
 use super::http::Answer;
@@ -13,6 +13,9 @@ use super::status::Status;
 use crate::conbus::Percent;
 use crate::policy::Moment;
 use crate::policy::switch::Target;
+
+/// What a characteristic and its value come to in JSON.
+const TOLD_BYTES: usize = 48;
 
 /// The text is no request of its kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,13 +74,13 @@ impl Query {
     ) -> Answer {
         let mut failed = false;
         let mut read = |key: Key| {
-            let mut object = identified(key);
-            let status = match database.find(key.0, key.1) {
+            let mut told = Told::of(key);
+            let result = match database.find(key.0, key.1) {
                 None => Err(Status::Missing),
                 Some((member, own)) => {
-                    own.describe(&mut object, self.meta, self.perms, self.kind);
+                    own.describe(&mut told.more, self.meta, self.perms, self.kind);
                     if self.ev && own.allows(perms::EVENTS) {
-                        object.insert("ev".into(), is_watched(key).into());
+                        told.more.insert("ev".into(), is_watched(key).into());
                     }
                     match (&own.source, member.place) {
                         _ if !own.allows(perms::READ) => Err(Status::WriteOnly),
@@ -87,21 +90,20 @@ impl Query {
                     }
                 }
             };
-            failed |= status.is_err();
-            (object, status)
+            failed |= result.is_err();
+            match result {
+                Ok(value) => told.value = Some(value),
+                Err(status) => told.status = Some(status.code()),
+            }
+            told
         };
-        let results: Vec<_> = self.keys.iter().map(|key| read(*key)).collect();
-        let objects = results.into_iter().map(|(mut object, result)| {
-            if failed {
-                object
-                    .insert("status".into(), result.as_ref().err().map_or(0, |status| status.code()).into());
+        let mut all: Vec<Told> = self.keys.iter().map(|key| read(*key)).collect();
+        if failed {
+            for told in &mut all {
+                told.status.get_or_insert(Status::Success.code());
             }
-            if let Ok(value) = result {
-                object.insert("value".into(), value.json());
-            }
-            Json::Object(object)
-        });
-        listed(if failed { 207 } else { 200 }, &objects.collect::<Vec<_>>())
+        }
+        Answer::json(if failed { 207 } else { 200 }, listed(&all))
     }
 }
 
@@ -114,12 +116,40 @@ fn keys(text: &str) -> Result<Vec<Key>, Malformed> {
     text.split(',').map(|part| key(part).ok_or(Malformed)).collect()
 }
 
-fn identified((aid, iid): Key) -> Map<String, Json> {
-    Map::from_iter([("aid".into(), aid.into()), ("iid".into(), iid.into())])
+/// What is told of one characteristic.
+#[derive(Serialize)]
+pub(super) struct Told {
+    aid: u64,
+    iid: u64,
+    /// What was asked for beside its value.
+    #[serde(flatten)]
+    more: Map<String, Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
 }
 
-fn listed(status: u16, objects: &[Json]) -> Answer {
-    Answer::json(status, json!({ "characteristics": objects }).to_string())
+impl Told {
+    fn of((aid, iid): Key) -> Self {
+        Self { aid, iid, more: Map::new(), status: None, value: None }
+    }
+
+    /// That it has this value now.
+    pub(super) fn changed(key: Key, value: Value) -> Self {
+        Self { value: Some(value), ..Self::of(key) }
+    }
+}
+
+/// The body that tells all of these.
+pub(super) fn listed(all: &[Told]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct List<'a> {
+        characteristics: &'a [Told],
+    }
+    let mut body = Vec::with_capacity(TOLD_BYTES * (1 + all.len()));
+    serde_json::to_writer(&mut body, &List { characteristics: all }).expect("its keys are texts");
+    body
 }
 
 /// `/prepare`: a write that is announced, and void when it comes late.
@@ -268,28 +298,29 @@ impl Batch {
     /// The accessories answered: the values that were written, and the answer.
     pub(super) fn finish(self, outcomes: &BTreeMap<usize, Status>) -> (Vec<(Key, Value)>, Answer) {
         let mut written = Vec::new();
-        let mut objects = Vec::new();
+        let mut all = Vec::new();
         let mut is_plain = true;
         for entry in self.entries {
             let outcome = entry.place.and_then(|place| outcomes.get(&place)).copied();
             let status = outcome.filter(|_| entry.status == Status::Success).unwrap_or(entry.status);
-            let mut object = identified(entry.key);
-            object.insert("status".into(), status.code().into());
+            let mut told = Told { status: Some(status.code()), ..Told::of(entry.key) };
             if let Some(value) = entry.value.filter(|_| status == Status::Success) {
                 if entry.reply {
-                    object.insert("value".into(), value.json());
+                    told.value = Some(value.clone());
                 }
                 written.push((entry.key, value));
             }
             is_plain &= status == Status::Success && !entry.reply;
-            objects.push(Json::Object(object));
+            all.push(told);
         }
-        (written, if is_plain { Answer::bare(204) } else { listed(207, &objects) })
+        (written, if is_plain { Answer::bare(204) } else { Answer::json(207, listed(&all)) })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::model::tests::database;
     use super::*;
 

@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::json;
-
+use super::batch::{Told, listed};
 use super::model::Value;
 use crate::policy::Moment;
 
@@ -18,11 +17,9 @@ const QUIET: Duration = Duration::from_millis(250);
 pub(super) type Key = (u64, u64);
 
 /// The body of a message with these changes.
-pub(super) fn told(changes: &[(Key, Value)]) -> String {
-    let change =
-        |((aid, iid), value): &(Key, Value)| json!({ "aid": aid, "iid": iid, "value": value.json() });
-    let changes: Vec<_> = changes.iter().map(change).collect();
-    json!({ "characteristics": changes }).to_string()
+pub(super) fn told(changes: Vec<(Key, Value)>) -> Vec<u8> {
+    let changes: Vec<Told> = changes.into_iter().map(|(key, value)| Told::changed(key, value)).collect();
+    listed(&changes)
 }
 
 #[derive(Debug)]

@@ -314,6 +314,11 @@ impl Hall {
         self.seats.get_mut(&session)
     }
 
+    /// Whether a session is told when this changes.
+    pub(super) fn is_watched(&self, session: u64, key: Key) -> bool {
+        self.seats.get(&session).is_some_and(|seat| seat.subscriptions.has(key))
+    }
+
     /// How many sessions there are.
     pub(super) fn session_count(&self) -> usize {
         self.seats.len()

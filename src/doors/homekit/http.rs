@@ -6,6 +6,9 @@ pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Beyond it a body is refused.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// What the head of an answer comes to.
+const HEAD_BYTES: usize = 96;
+
 /// More header lines than any controller sends.
 const HEADERS_MAX: usize = 32;
 
@@ -95,6 +98,9 @@ impl Inbox {
 
     /// The next whole request, if it is here.
     pub(super) fn next(&mut self) -> Result<Option<Request>, Unreadable> {
+        if self.waiting.is_empty() {
+            return Ok(None);
+        }
         if self.head.is_none() {
             self.head = parse_head(&self.waiting)?;
         }
@@ -204,16 +210,20 @@ pub(super) fn event(body: &[u8]) -> Vec<u8> {
 }
 
 fn message(protocol: &str, status: u16, body: Option<(Content, &[u8])>) -> Vec<u8> {
-    let mut head = format!("{protocol} {status} {}\r\n", reason(status));
-    match body {
-        Some((content, body)) => {
-            head += &format!("Content-Type: {}\r\nContent-Length: {}\r\n\r\n", content.name(), body.len());
-            [head.as_bytes(), body].concat()
-        }
-        // 204 has no body by its number; others must say so, or their reader would wait for the end.
-        None if status == 204 => (head + "\r\n").into_bytes(),
-        None => (head + "Content-Length: 0\r\n\r\n").into_bytes(),
+    let (content, body) = body.map_or((None, &[][..]), |(content, body)| (Some(content), body));
+    let mut message = Vec::with_capacity(HEAD_BYTES + body.len());
+    let mut say = |words: &[&str]| words.iter().for_each(|word| message.extend_from_slice(word.as_bytes()));
+    say(&[protocol, " ", &status.to_string(), " ", reason(status), "\r\n"]);
+    if let Some(content) = content {
+        say(&["Content-Type: ", content.name(), "\r\n"]);
     }
+    // 204 has no body by its number; others must say so, or their reader would wait for the end.
+    if content.is_some() || status != 204 {
+        say(&["Content-Length: ", &body.len().to_string(), "\r\n"]);
+    }
+    say(&["\r\n"]);
+    message.extend_from_slice(body);
+    message
 }
 
 fn reason(status: u16) -> &'static str {

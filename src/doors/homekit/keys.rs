@@ -1,12 +1,12 @@
 //! The cryptography of pairing, in the few shapes it is needed in: derive, seal, open, sign, verify.
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use curve25519_dalek::MontgomeryPoint;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha512;
 use subtle::ConstantTimeEq;
+
+use super::cipher::Cipher;
 
 /// Fills a buffer with randomness; an argument, so that tests can repeat themselves.
 pub(super) type Draw = fn(&mut [u8]);
@@ -43,20 +43,17 @@ fn authenticate(key: &[u8], parts: &[&[u8]]) -> [u8; 64] {
 
 /// Seals one message of a pairing; each message has its label, used once with its key.
 pub(super) fn seal(key: &[u8; 32], label: [u8; 8], plain: &[u8]) -> Vec<u8> {
-    ChaCha20Poly1305::new(key.into())
-        .encrypt(&labelled(label), Payload::from(plain))
-        .expect("a short message can be sealed")
+    let mut text = plain.to_vec();
+    Cipher::new(key).seal(label, &[], &mut text, 0);
+    text
 }
 
 /// Opens one message of a pairing; `None` when it was not sealed with this key and label.
 pub(super) fn open(key: &[u8; 32], label: [u8; 8], sealed: &[u8]) -> Option<Vec<u8>> {
-    ChaCha20Poly1305::new(key.into()).decrypt(&labelled(label), Payload::from(sealed)).ok()
-}
-
-fn labelled(label: [u8; 8]) -> Nonce {
-    let mut nonce = [0; 12];
-    nonce[4..].copy_from_slice(&label);
-    nonce.into()
+    let mut text = sealed.to_vec();
+    let plain = Cipher::new(key).open(label, &[], &mut text)?.len();
+    text.truncate(plain);
+    Some(text)
 }
 
 /// The public half of an exchange of keys.

@@ -19,6 +19,7 @@
 mod announce;
 mod batch;
 mod bytes_as_hex;
+mod cipher;
 mod code;
 mod events;
 #[cfg(any(test, feature = "fuzzing"))]

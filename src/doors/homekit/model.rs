@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha512};
 
@@ -32,8 +33,9 @@ pub(super) mod perms {
     pub(super) const NAMES: [(u8, &str); 4] = [(READ, "pr"), (WRITE, "pw"), (EVENTS, "ev"), (TIMED, "tw")];
 }
 
-/// A value.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A value; in JSON it stands for itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(untagged)]
 pub(super) enum Value {
     /// On or off.
     Bool(bool),

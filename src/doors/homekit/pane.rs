@@ -50,9 +50,9 @@ impl Pane {
     }
 
     /// The body of the next event; nothing when there is none, or it is too soon for it.
-    pub fn events(&mut self, now: Moment) -> Option<String> {
+    pub fn events(&mut self, now: Moment) -> Option<Vec<u8>> {
         let changes = self.hall.take_events(self.session, now);
-        (!changes.is_empty()).then(|| told(&changes))
+        (!changes.is_empty()).then(|| told(changes))
     }
 
     /// The body of the answer to a read of `/characteristics`; nothing when the query is malformed.

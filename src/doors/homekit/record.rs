@@ -1,34 +1,26 @@
 //! The record layer of a verified session: pieces of at most 1024 bytes, each sealed with a counter of its own.
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, Nonce};
+use super::cipher::{Cipher, TAG_BYTES};
 
 /// The most that one piece carries.
 pub(super) const PIECE_BYTES: usize = 1024;
 
 const LENGTH_BYTES: usize = 2;
-const TAG_BYTES: usize = 16;
 
 /// The counterpart sent what it could not have sealed, or too much: the session is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Tampered;
 
-fn numbered(count: u64) -> Nonce {
-    let mut nonce = [0; 12];
-    nonce[4..].copy_from_slice(&count.to_le_bytes());
-    nonce.into()
-}
-
 /// Seals what is written.
 pub(super) struct Sealer {
-    cipher: ChaCha20Poly1305,
+    cipher: Cipher,
     count: u64,
 }
 
 impl Sealer {
     /// A sealer at the beginning of its session.
     pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self { cipher: ChaCha20Poly1305::new(key.into()), count: 0 }
+        Self { cipher: Cipher::new(key), count: 0 }
     }
 
     /// Seals a whole message.
@@ -37,10 +29,10 @@ impl Sealer {
         let mut sealed = Vec::with_capacity(plain.len() + pieces * (LENGTH_BYTES + TAG_BYTES));
         for piece in plain.chunks(PIECE_BYTES) {
             let length = (piece.len() as u16).to_le_bytes();
-            let payload = Payload { msg: piece, aad: &length };
-            let body = self.cipher.encrypt(&numbered(self.count), payload);
             sealed.extend_from_slice(&length);
-            sealed.extend(body.expect("a kilobyte can be sealed"));
+            let from = sealed.len();
+            sealed.extend_from_slice(piece);
+            self.cipher.seal(self.count.to_le_bytes(), &length, &mut sealed, from);
             self.count += 1;
         }
         sealed
@@ -49,7 +41,7 @@ impl Sealer {
 
 /// Opens what is read, however it is cut into segments.
 pub(super) struct Opener {
-    cipher: ChaCha20Poly1305,
+    cipher: Cipher,
     count: u64,
     waiting: Vec<u8>,
 }
@@ -57,7 +49,7 @@ pub(super) struct Opener {
 impl Opener {
     /// An opener at the beginning of its session.
     pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self { cipher: ChaCha20Poly1305::new(key.into()), count: 0, waiting: Vec::new() }
+        Self { cipher: Cipher::new(key), count: 0, waiting: Vec::new() }
     }
 
     /// How many bytes wait for the rest of their piece.
@@ -70,15 +62,15 @@ impl Opener {
     pub(super) fn open(&mut self, arrived: &[u8]) -> Result<Vec<u8>, Tampered> {
         self.waiting.extend_from_slice(arrived);
         let (mut plain, mut begin) = (Vec::new(), 0);
-        while let Some(prefix) = self.waiting.get(begin..begin + LENGTH_BYTES) {
-            let length = usize::from(u16::from_le_bytes([prefix[0], prefix[1]]));
+        while let Some(&[low, high]) = self.waiting.get(begin..begin + LENGTH_BYTES) {
+            let length = usize::from(u16::from_le_bytes([low, high]));
             if length > PIECE_BYTES {
                 return Err(Tampered);
             }
             let end = begin + LENGTH_BYTES + length + TAG_BYTES;
-            let Some(body) = self.waiting.get(begin + LENGTH_BYTES..end) else { break };
-            let payload = Payload { msg: body, aad: prefix };
-            plain.extend(self.cipher.decrypt(&numbered(self.count), payload).map_err(|_| Tampered)?);
+            let Some(sealed) = self.waiting.get_mut(begin + LENGTH_BYTES..end) else { break };
+            let opened = self.cipher.open(self.count.to_le_bytes(), &[low, high], sealed);
+            plain.extend_from_slice(opened.ok_or(Tampered)?);
             self.count += 1;
             begin = end;
         }

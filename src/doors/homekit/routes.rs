@@ -110,19 +110,19 @@ impl Talk {
     pub(super) async fn answer(&mut self, request: Request) -> (Answer, Next) {
         let started = now();
         self.hall.borrow_mut().used(self.session, started);
-        let route = (request.method, request.path.clone());
         let (answer, next) = match Route::of(request.method, &request.path) {
             Err(status) => (Answer::bare(status), Next::Stay),
             Ok(route) if !route.is_open() && !self.is_verified() => {
                 (failed(470, Status::Privileges), Next::Stay)
             }
-            Ok(route) => self.follow(route, request).await,
+            Ok(route) => self.follow(route, &request).await,
         };
-        debug!(target: "homekit", "{:?} {:?} status={} after={:?}", route.0, route.1, answer.status, now().since(started));
+        debug!(target: "homekit", "{:?} {:?} status={} after={:?}",
+            request.method, request.path, answer.status, now().since(started));
         (answer, next)
     }
 
-    async fn follow(&mut self, route: Route, request: Request) -> (Answer, Next) {
+    async fn follow(&mut self, route: Route, request: &Request) -> (Answer, Next) {
         let body = &request.body[..];
         let answer = match route {
             Route::PairSetup => self.pair_setup(body).await,
@@ -269,13 +269,10 @@ impl Talk {
         let places = query.places(&database);
         self.await_first(&places).await;
         self.ask_behind(&places);
-        let mut hall = self.hall.borrow_mut();
-        let watched: Vec<_> = match hall.seat(self.session) {
-            Some(seat) => query.keys.iter().filter(|key| seat.subscriptions.has(**key)).copied().collect(),
-            None => Vec::new(),
-        };
+        let hall = self.hall.borrow();
         let at = now();
-        query.answer(&database, &|place, source| hall.value(place, source, at), &|key| watched.contains(&key))
+        let is_watched = |key| hall.is_watched(self.session, key);
+        query.answer(&database, &|place, source| hall.value(place, source, at), &is_watched)
     }
 
     /// Waits shortly for what was never known.

@@ -146,7 +146,7 @@ impl<W: Wire> Session<W> {
         if changes.is_empty() {
             return Ok(());
         }
-        self.write(&event(told(&changes).as_bytes())).await
+        self.write(&event(&told(changes))).await
     }
 
     async fn write(&mut self, message: &[u8]) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! A page of a stranger's site can make a browser in this house connect to the daemon under a name of its own
 //! (DNS rebinding), and the connection then comes from loopback. Only the name gives it away.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -94,6 +94,10 @@ fn check_names(uri: &Uri, headers: &HeaderMap) -> Result<(), Denied> {
 }
 
 fn is_own_name(host: &str) -> bool {
+    // Most clients ask at an address and a port, which needs no grammar of names.
+    if host.parse::<SocketAddrV4>().is_ok() {
+        return true;
+    }
     let Ok(authority) = host.parse::<Authority>() else { return false };
     if authority.as_str().contains('@') {
         return false;

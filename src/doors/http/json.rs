@@ -96,10 +96,29 @@ pub(super) struct LostObject {
     pub telegrams: u64,
 }
 
+/// What an accessory with names of the usual length fits into.
+const OBJECT_BYTES: usize = 256;
+
+/// What most other answers fit into.
+const ANSWER_BYTES: usize = 4096;
+
 /// The bytes of a value.
 pub(super) fn bytes(value: &impl Serialize) -> Bytes {
-    // A list of some dozen accessories fits without growing.
-    let mut bytes = Vec::with_capacity(4096);
+    written(value, ANSWER_BYTES)
+}
+
+/// The bytes of one accessory. Asked for a block as large as other answers have, the allocator tidies up first.
+pub(super) fn object(object: &AccessoryObject<'_>) -> Bytes {
+    written(object, OBJECT_BYTES)
+}
+
+/// The bytes of a list of accessories.
+pub(super) fn list(objects: &[AccessoryObject<'_>]) -> Bytes {
+    written(&objects, OBJECT_BYTES * (1 + objects.len()))
+}
+
+fn written(value: &impl Serialize, room: usize) -> Bytes {
+    let mut bytes = Vec::with_capacity(room);
     serde_json::to_writer(&mut bytes, value).expect("the objects of the contract have only text keys");
     bytes.into()
 }

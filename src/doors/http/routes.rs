@@ -32,7 +32,7 @@ use crate::actors::{ask, now};
 use crate::doors::{AccessoryCard, Cards};
 use crate::policy::store::Want;
 use crate::policy::switch::{AccessoryState, Until};
-use crate::policy::{BusError, Freshness};
+use crate::policy::{BusError, Freshness, Moment};
 
 /// Never waits for the bus; so long may the mailboxes take.
 const LIST_WITHIN: Duration = Duration::from_millis(500);
@@ -195,7 +195,7 @@ pub(super) fn router(site: Arc<Site>) -> Router {
 async fn list(State(site): Shared) -> Result<Response, Fault> {
     let cards = site.cards();
     let states = states(&cards).await?;
-    Ok(good(json::bytes(&listed(&cards, &states))))
+    Ok(good(json::list(&listed(&cards, &states))))
 }
 
 async fn one(
@@ -203,11 +203,26 @@ async fn one(
     id: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<Response, Fault> {
-    let asked_at = now();
-    let card = site.card(&known(id)?)?;
-    let max_age = translate::want(uri.query(), asked_at)?;
+    accessory(&site, &known(id)?, uri.query(), now()).await
+}
+
+/// The id in a plain read of one accessory; what is written in another way is the router's to understand.
+pub(super) fn read_of_one<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
+    let id = path.strip_prefix("/api/accessories/").filter(|_| *method == Method::GET)?;
+    (!id.is_empty() && !id.contains(['/', '%'])).then_some(id)
+}
+
+/// What one accessory shows, no older than the query allows at `asked_at`.
+pub(super) async fn accessory(
+    site: &Site,
+    id: &str,
+    query: Option<&str>,
+    asked_at: Moment,
+) -> Result<Response, Fault> {
+    let card = site.card(id)?;
+    let max_age = translate::want(query, asked_at)?;
     let state = ask(&card.addr, GetState { max_age }, READ_WITHIN).await?;
-    Ok(good(json::bytes(&AccessoryObject::new(&card.face, &state, now()))))
+    Ok(good(json::object(&AccessoryObject::new(&card.face, &state, now()))))
 }
 
 async fn set(
@@ -224,7 +239,7 @@ async fn set(
     let target = translate::target(&body, &card.face.id, (card.face.kind, card.face.dims))?;
     let wish = SetTarget { target, until: Until::Confirmed, client: CLIENT };
     let state = cards.wish(card, translate::name(client.as_deref(), &headers), wish, WRITE_WITHIN).await?;
-    Ok(good(json::bytes(&AccessoryObject::new(&card.face, &state, now()))))
+    Ok(good(json::object(&AccessoryObject::new(&card.face, &state, now()))))
 }
 
 /// A path that is no text names no accessory.
@@ -394,5 +409,22 @@ impl IntoResponse for Fault {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_read_of_one_accessory_passes_the_router_by() {
+        let read = |method: Method, path| read_of_one(&method, path);
+        assert_eq!(read(Method::GET, "/api/accessories/m1o0"), Some("m1o0"));
+        assert_eq!(read(Method::PUT, "/api/accessories/m1o0"), None);
+        assert_eq!(read(Method::HEAD, "/api/accessories/m1o0"), None);
+        for path in ["/api/accessories", "/api/accessories/", "/api/accessories/a/b", "/api/accessories/%61"]
+        {
+            assert_eq!(read(Method::GET, path), None, "{path}");
+        }
     }
 }

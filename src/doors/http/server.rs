@@ -22,7 +22,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use log::{debug, info, warn};
+use log::{Level, debug, info, log_enabled, warn};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -31,7 +31,7 @@ use tokio::time::Sleep;
 use super::crowd::{Client, Crowd, Failures};
 use super::gate::{ALIVE, Denied, Gate};
 use super::pulse::{Cut, Pulse};
-use super::routes::{Site, Stage, Tally, router};
+use super::routes::{self, Site, Stage, Tally, read_of_one, router};
 use super::translate::Fault;
 use super::wire::Wire;
 use super::{Feed, House, HttpPlan, Limits};
@@ -156,21 +156,33 @@ impl Keeper {
     }
 
     /// Answers a request, if the gate lets it through.
-    async fn answer(&self, mut request: Request<Incoming>, client: Client) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, client: Client) -> Response<Body> {
         let began = now();
-        request.extensions_mut().insert(client);
-        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let asked = log_enabled!(target: "http", Level::Debug)
+            .then(|| (request.method().clone(), request.uri().clone()));
         let response = match self.check(&request, client, began) {
-            Ok(()) => match self.router.call(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
+            Ok(()) => self.pass(request, client, began).await,
             Err(fault) => fault.into_response(),
         };
         Tally::count(&self.site.tally.requests);
-        debug!(target: "http", "answered method={method} path={} status={} micros={}",
-            uri.path(), response.status().as_u16(), now().since(began).as_micros());
+        if let Some((method, uri)) = asked {
+            debug!(target: "http", "answered method={method} path={} status={} micros={}",
+                uri.path(), response.status().as_u16(), now().since(began).as_micros());
+        }
         response
+    }
+
+    /// Passes a request on to what answers it. A read of one accessory, which most requests are, needs no router.
+    async fn pass(&self, mut request: Request<Incoming>, client: Client, began: Moment) -> Response<Body> {
+        if let Some(id) = read_of_one(request.method(), request.uri().path()) {
+            let read = routes::accessory(&self.site, id, request.uri().query(), began);
+            return read.await.unwrap_or_else(Fault::into_response);
+        }
+        request.extensions_mut().insert(client);
+        match self.router.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 
     fn check(&self, request: &Request<Incoming>, client: Client, now: Moment) -> Result<(), Fault> {
