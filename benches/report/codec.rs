@@ -2,7 +2,7 @@
 
 use conbusd::conbus::{Piece, Splitter, Telegram};
 
-use crate::corpus::{decode, telegrams};
+use crate::corpus::{Decoder, telegrams};
 use crate::figures::{Bar, Section, number, paired};
 use crate::programs::clock;
 
@@ -56,6 +56,7 @@ pub(crate) fn section() -> Section {
     let corpus = telegrams(TELEGRAMS);
     let frames = frame_only(&corpus);
     assert_eq!(frames, parse(&corpus), "the floor and the parser see the same telegrams");
+    let decode = |corpus: &[u8]| Decoder::new().decode(corpus);
     let whole = paired(ROUNDS, || time(decode, &corpus), || time(frame_only, &corpus));
     let parsed = paired(ROUNDS, || time(parse, &corpus), || time(frame_only, &corpus));
     let mut section = Section::new("3. Codec");
