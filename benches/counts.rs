@@ -33,8 +33,11 @@ const WORK: [(&str, &str, u32, Option<f64>); 5] = [
     ("cache", "P1: a hit of the cache", 10_000, Some(3_690.0)),
     ("accessory", "a hit of accessory and cache", 10_000, Some(7_780.0)),
     ("store", "a hit of the store without a message", 10_000, Some(392.0)),
-    ("codec", "a telegram, made and read: bytes to facts", 20_000, Some(5_750.0)),
+    ("codec", "a telegram, bytes to facts", 20_000, Some(700.0)),
 ];
+
+/// Telegrams that are made; those that are counted are a multiple of them.
+const MADE: usize = 2_000;
 
 /// Modules of the large house, and how much more a hit may take in it than in one of ten. The report reads a house of
 /// ten thousand, which under callgrind would take minutes to build.
@@ -142,7 +145,14 @@ async fn work(name: &str, count: usize) -> bool {
         hits(&crowd, count).await;
         return true;
     }
-    name == "codec" && corpus::decode(&corpus::telegrams(count)) > 0
+    name == "codec" && decoded(count) > 0
+}
+
+/// Reads so many telegrams. The same ones over and over: making them is no part of it.
+fn decoded(count: usize) -> usize {
+    let made = corpus::telegrams(MADE);
+    let mut decoder = corpus::Decoder::new();
+    (0..count / MADE).map(|_| decoder.decode(&made)).sum()
 }
 
 fn run(name: &str, count: usize) -> bool {

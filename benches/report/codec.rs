@@ -1,16 +1,19 @@
 //! What decoding costs: splitter, parser and interpreter beside framing by `memchr` with the XOR only.
 
-use std::time::Instant;
-
 use conbusd::conbus::{Piece, Splitter, Telegram};
 
-use crate::corpus::{decode, telegrams};
+use crate::corpus::{Decoder, telegrams};
 use crate::figures::{Bar, Section, number, paired};
+use crate::programs::clock;
 
 /// How many telegrams make about a mebibyte.
 const TELEGRAMS: usize = 53_800;
 
 const ROUNDS: usize = 101;
+
+/// Passes of which the quickest counts: one takes about as long as the kernel lets another program go first, and that
+/// is not what is measured.
+const PASSES: usize = 5;
 
 /// Splitter and parser alone; gives the number of telegrams.
 fn parse(corpus: &[u8]) -> usize {
@@ -40,22 +43,27 @@ fn frame_only(corpus: &[u8]) -> usize {
 }
 
 fn time(work: impl Fn(&[u8]) -> usize, corpus: &[u8]) -> f64 {
-    #[expect(clippy::disallowed_methods, reason = "a bench measures real time")]
-    let begun = Instant::now();
-    let found = std::hint::black_box(work(std::hint::black_box(corpus)));
-    assert!(found > 0, "nothing was decoded");
-    begun.elapsed().as_secs_f64() * 1e9
+    let pass = |_| {
+        let begun = clock();
+        let found = std::hint::black_box(work(std::hint::black_box(corpus)));
+        assert!(found > 0, "nothing was decoded");
+        begun.elapsed().as_secs_f64() * 1e9
+    };
+    (0..PASSES).map(pass).fold(f64::INFINITY, f64::min)
 }
 
 pub(crate) fn section() -> Section {
     let corpus = telegrams(TELEGRAMS);
     let frames = frame_only(&corpus);
     assert_eq!(frames, parse(&corpus), "the floor and the parser see the same telegrams");
+    let decode = |corpus: &[u8]| Decoder::new().decode(corpus);
     let whole = paired(ROUNDS, || time(decode, &corpus), || time(frame_only, &corpus));
     let parsed = paired(ROUNDS, || time(parse, &corpus), || time(frame_only, &corpus));
     let mut section = Section::new("3. Codec");
     section.say(format!(
-        "{} bytes in {} telegrams (half reports, a quarter queries, a quarter replies); {ROUNDS} rounds, by turns.",
+        "{} bytes in {} telegrams (half reports, a quarter queries, a quarter replies); {ROUNDS} rounds by turns, in each \
+         the quickest of {PASSES} passes. One reply of two tells a state that no report announced, which no house does: \
+         the interpreter has more to say of it than of an evening.",
         corpus.len(),
         frames
     ));

@@ -15,12 +15,16 @@ pub mod poller;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{self, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{self, Poll, Wake, Waker};
 use std::time::Duration;
 
 use actix::dev::{Request, ToEnvelope};
+use actix::fut::ActorFuture;
 use actix::{Actor, Addr, AsyncContext, Handler, MailboxError, Message, Recipient, SpawnHandle};
 use pin_project_lite::pin_project;
+use tokio::time::Sleep;
 
 use crate::policy::{BusError, Moment};
 
@@ -180,7 +184,8 @@ impl Alarm {
             }
             None => {}
         }
-        let handle = ctx.run_later(at.since(now()), ring);
+        let sleep = tokio::time::sleep(at.since(now()));
+        let handle = ctx.spawn(Ringing { sleep, bell: None, ring });
         self.armed = Some((at, handle));
     }
 
@@ -192,5 +197,56 @@ impl Alarm {
     /// The actor was restarted: its timers are gone, and their handles mean other timers now.
     fn forget(&mut self) {
         self.armed = None;
+    }
+}
+
+/// Told when a timer is to be looked at, and tells the context that has it.
+struct Bell {
+    rang: AtomicBool,
+    context: Waker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.rang.store(true, Ordering::Release);
+        self.context.wake_by_ref();
+    }
+}
+
+pin_project! {
+    /// A timer that is looked at when it rings and not before.
+    ///
+    /// `run_later` would do the same, but a context polls whatever it waits for with each message, and a poll of
+    /// tokio's timer takes longer than the cache needs to find an answer.
+    struct Ringing<A>
+    where
+        A: Actor,
+    {
+        #[pin]
+        sleep: Sleep,
+        bell: Option<Arc<Bell>>,
+        ring: fn(&mut A, &mut A::Context),
+    }
+}
+
+impl<A: Actor> ActorFuture<A> for Ringing<A> {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut A,
+        ctx: &mut A::Context,
+        task: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        let this = self.project();
+        let has_rung =
+            |bell: &Arc<Bell>| bell.rang.load(Ordering::Acquire) || !bell.context.will_wake(task.waker());
+        if this.bell.as_ref().is_some_and(|bell| !has_rung(bell)) {
+            return Poll::Pending;
+        }
+        let bell = Arc::new(Bell { rang: AtomicBool::new(false), context: task.waker().clone() });
+        *this.bell = Some(Arc::clone(&bell));
+        let waker = Waker::from(bell);
+        this.sleep.poll(&mut task::Context::from_waker(&waker)).map(|()| (this.ring)(actor, ctx))
     }
 }

@@ -105,8 +105,21 @@ impl Splitter {
     /// Takes bytes from the front of `input` until a piece is complete or the input is used up.
     ///
     /// Call it again until it answers `None`: that is when the input is empty.
+    #[inline]
     pub fn next_piece<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Piece<'a>> {
-        match self.given {
+        if self.given == Given::Nothing
+            && self.held_bytes() == 0
+            && let Some(frame) = whole_frame(input, self.limit)
+        {
+            *input = &input[frame.len()..];
+            return Some(judge(frame));
+        }
+        self.next_in_parts(input)
+    }
+
+    /// The same when what is next has begun in an earlier read, or is not a frame from end to end.
+    fn next_in_parts<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Piece<'a>> {
+        match std::mem::replace(&mut self.given, Given::Nothing) {
             Given::Nothing => {}
             Given::Noise => self.clear_stray(),
             Given::NoiseThenFrame => {
@@ -116,7 +129,6 @@ impl Splitter {
             }
             Given::Frame => self.frame.clear(),
         }
-        self.given = Given::Nothing;
         if self.held_bytes() == 0
             && let Some(frame) = whole_frame(input, self.limit)
         {
@@ -212,6 +224,7 @@ impl Splitter {
 }
 
 /// The frame that the input begins with, when it is all there: most are, and need no copy.
+#[inline]
 fn whole_frame(input: &[u8], limit: usize) -> Option<&[u8]> {
     let inside = input.strip_prefix(b"<")?;
     let inside = &inside[..inside.len().min(limit)];
@@ -221,6 +234,7 @@ fn whole_frame(input: &[u8], limit: usize) -> Option<&[u8]> {
 }
 
 /// Judges a complete `<...>`: at least a type letter and two checksum letters, which must agree.
+#[inline]
 fn judge(frame: &[u8]) -> Piece<'_> {
     let noise = |why| Piece::Noise(Noise { bytes: frame, total: frame.len(), why });
     let inside = &frame[1..frame.len() - 1];

@@ -113,15 +113,14 @@ impl Bitmap {
     /// Reads the characters after the last `x`, from the right: the rightmost is output 0. Without any `x` the
     /// last eight count. Anything but `0` and `1` is unknown.
     pub fn parse(text: &[u8]) -> Self {
-        let start = text.iter().rposition(|&byte| byte == b'x').map_or(0, |at| at + 1);
-        let mut bitmap = Self::default();
-        for (index, byte) in text[start..].iter().rev().take(usize::from(OutputIndex::COUNT_MAX)).enumerate()
-        {
-            if let (b'0' | b'1', Some(output)) = (byte, OutputIndex::new(index as u8)) {
-                bitmap.set(output, *byte == b'1');
-            }
-        }
-        bitmap
+        // Each character moves those before it one output up; what is moved beyond the eighth is gone.
+        text.iter().fold(Self::default(), |bitmap, &byte| match byte {
+            b'x' => Self::default(),
+            _ => Self {
+                known: bitmap.known << 1 | u8::from(matches!(byte, b'0' | b'1')),
+                on: bitmap.on << 1 | u8::from(byte == b'1'),
+            },
+        })
     }
 
     /// The eight characters of a module with `count` outputs: `x` for those it does not have.
@@ -154,9 +153,49 @@ impl Bitmap {
         }
     }
 
+    /// The same of the outputs below `count` only.
+    #[must_use]
+    pub fn first(self, count: u8) -> Self {
+        let mask = 1u8.checked_shl(count.into()).map_or(u8::MAX, |beyond| beyond - 1);
+        Self { known: self.known & mask, on: self.on & mask }
+    }
+
+    /// The same of the outputs that `keep` keeps.
+    #[must_use]
+    pub fn filter(self, keep: impl Fn(OutputIndex) -> bool) -> Self {
+        let mut kept = Self::default();
+        for (output, on) in self.known().filter(|(output, _)| keep(*output)) {
+            kept.set(output, on);
+        }
+        kept
+    }
+
+    /// The same of the outputs whose other state `before` tells.
+    #[must_use]
+    pub fn changed_since(self, before: Self) -> Self {
+        let mask = self.known & before.known & (self.on ^ before.on);
+        Self { known: mask, on: self.on & mask }
+    }
+
+    /// The same, and of the outputs that it does not tell what `before` tells.
+    #[must_use]
+    pub fn over(self, before: Self) -> Self {
+        Self { known: self.known | before.known, on: self.on | before.on & !self.known }
+    }
+
+    /// Whether it tells of no output.
+    pub fn is_empty(self) -> bool {
+        self.known == 0
+    }
+
     /// The outputs whose state is known, lowest first.
     pub fn known(self) -> impl Iterator<Item = (OutputIndex, bool)> {
-        OutputIndex::first(OutputIndex::COUNT_MAX).filter_map(move |output| Some((output, self.get(output)?)))
+        let mut rest = self.known;
+        std::iter::from_fn(move || {
+            let output = OutputIndex::new(rest.trailing_zeros() as u8)?;
+            rest &= rest - 1;
+            Some((output, self.on >> output.get() & 1 == 1))
+        })
     }
 }
 
@@ -185,6 +224,16 @@ mod tests {
         assert_eq!(states(""), []);
         assert_eq!(states("xxxx1?01"), [(0, true), (1, false), (3, true)]);
         assert_eq!(states("1111111101").len(), 8);
+    }
+
+    #[test]
+    fn bitmaps_are_cut_compared_and_laid_over_each_other() {
+        let of = |text: &str| Bitmap::parse(text.as_bytes());
+        assert_eq!(of("11110110").first(3), of("x110"));
+        assert_eq!((of("11110110").first(8), of("11110110").first(0)), (of("11110110"), of("")));
+        assert_eq!(of("xx0011").changed_since(of("xx?101")), of("xx?01?"));
+        assert_eq!(of("x?01").over(of("x111")), of("x101"));
+        assert!(of("x??").is_empty() && !of("x0").is_empty());
     }
 
     #[test]

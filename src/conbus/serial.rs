@@ -25,11 +25,10 @@ impl SerialNumber {
 
     /// Reads ten digits.
     pub fn parse(digits: &[u8]) -> Result<Self, SerialError> {
-        if digits.len() != 10 || !digits.iter().all(u8::is_ascii_digit) {
-            return Err(SerialError);
-        }
-        let number: u64 = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-        let [_, _, _, bytes @ ..] = number.to_be_bytes();
+        let [tens @ (b'0'..=b'9'), ones @ (b'0'..=b'9'), rest @ ..] = digits else { return Err(SerialError) };
+        let highest = u64::from(tens - b'0') * 10 + u64::from(ones - b'0');
+        let rest = rest.try_into().ok().and_then(eight_digits).ok_or(SerialError)?;
+        let [_, _, _, bytes @ ..] = (highest * 100_000_000 + rest).to_be_bytes();
         Ok(Self(bytes))
     }
 
@@ -54,6 +53,23 @@ impl SerialNumber {
     pub fn is_broadcast(self) -> bool {
         self == Self::BROADCAST
     }
+}
+
+/// Eight digits as one number, in three steps of neighbours: digit by digit each would wait for the one before it, and
+/// every reply is read by its serial number.
+fn eight_digits(digits: [u8; 8]) -> Option<u64> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // The first digit is the lowest byte.
+    let word = u64::from_le_bytes(digits);
+    // The digits are 0x30 to 0x39: the upper half is 3, and is so still when six is added.
+    let is_three = |word: u64| word & (EACH * 0xF0) == EACH * 0x30;
+    if !is_three(word) || !is_three(word + EACH * 6) {
+        return None;
+    }
+    let ones = word & (EACH * 0x0F);
+    let pairs = (ones.wrapping_mul((10 << 8) + 1) >> 8) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs.wrapping_mul((100 << 16) + 1) >> 16) & 0x0000_FFFF_0000_FFFF;
+    Some(fours.wrapping_mul((10_000 << 32) + 1) >> 32)
 }
 
 impl FromStr for SerialNumber {
@@ -129,6 +145,16 @@ mod tests {
         assert_eq!((last.to_string().as_str(), last > serial), ("9999999999", true));
         for bad in ["", "12345008", "00123450080", "001234500x", "+012345008", " 012345008"] {
             assert_eq!(bad.parse::<SerialNumber>(), Err(SerialError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_place_takes_every_digit_and_no_other_byte() {
+        for (place, byte) in (0..10).flat_map(|place| (0..=u8::MAX).map(move |byte| (place, byte))) {
+            let mut digits = *b"1234567890";
+            digits[place] = byte;
+            let parsed = SerialNumber::parse(&digits).ok().map(SerialNumber::digits);
+            assert_eq!(parsed, byte.is_ascii_digit().then_some(digits), "{byte} at {place}");
         }
     }
 }

@@ -305,11 +305,17 @@ pub struct GrammarError;
 impl Telegram {
     /// Reads a frame.
     pub fn parse(frame: Frame<'_>) -> Result<Self, GrammarError> {
-        Self::parse_payload(frame.payload()).ok_or(GrammarError)
+        // A frame ends at the first bracket behind its own: there is none inside.
+        Self::parse_letters(frame.payload()).ok_or(GrammarError)
     }
 
     /// Reads what stands between `<` and the checksum.
     pub fn parse_payload(payload: &[u8]) -> Option<Self> {
+        let has_bracket = memchr::memchr2(b'<', b'>', payload).is_some();
+        if has_bracket { None } else { Self::parse_letters(payload) }
+    }
+
+    fn parse_letters(payload: &[u8]) -> Option<Self> {
         let (letter, rest) = payload.split_first()?;
         match letter {
             b'E' | b'O' => {
@@ -414,9 +420,6 @@ fn two_digits(tens: u8, ones: u8) -> Option<u8> {
 fn addressed(rest: &[u8]) -> Option<(SerialNumber, Function, &[u8])> {
     let (serial, rest) = rest.split_first_chunk::<10>()?;
     let ([b'F', f0, f1, b'D'], data) = rest.split_first_chunk::<4>()? else { return None };
-    if data.iter().any(|byte| matches!(byte, b'<' | b'>')) {
-        return None;
-    }
     Some((SerialNumber::parse(serial).ok()?, Function::new(two_digits(*f0, *f1)?)?, data))
 }
 

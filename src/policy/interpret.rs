@@ -8,7 +8,7 @@ mod reload;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use self::installation::{Installation, Known};
@@ -136,7 +136,8 @@ struct Query {
 pub struct Interpreter {
     modules: Installation,
     open: Vec<Query>,
-    pending: Vec<Pending>,
+    /// The oldest first.
+    pending: VecDeque<Pending>,
     unplaced: BTreeSet<(ModuleType, u8)>,
     attribution: Attribution,
     /// The newest query of each datapoint; kept only for [`Attribution::Newest`].
@@ -150,7 +151,7 @@ impl Interpreter {
         Self {
             modules: Installation::new(modules.into_iter().map(known)),
             open: Vec::new(),
-            pending: Vec::new(),
+            pending: VecDeque::new(),
             unplaced: BTreeSet::new(),
             attribution: Attribution::Certain,
             newest: BTreeMap::new(),
@@ -219,39 +220,33 @@ impl Interpreter {
     }
 
     fn reply(&mut self, reply: &Reply, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
-        if let Some((datapoint, value)) = reply.value() {
-            let asked = self.attribute(reply.serial, datapoint, at);
-            self.learn(reply.serial, &value);
-            match (&value, Aspect::of(datapoint)) {
-                (DatapointValue::Outputs(outputs), _) => {
-                    self.outputs(reply.serial, *outputs, asked, seq, at, facts);
+        let serial = reply.serial;
+        let Some((datapoint, value)) = reply.value() else {
+            return self.acknowledged(reply, seq, at, facts);
+        };
+        let asked = self.attribute(serial, datapoint, at);
+        let Some(place) = self.modules.place(serial) else { return };
+        match &value {
+            DatapointValue::Outputs(outputs) => self.outputs(place, *outputs, asked, seq, at, facts),
+            DatapointValue::Levels(levels) => {
+                let (_, known) = self.modules.at_mut(place);
+                let count = known.module_type.outputs();
+                for (output, level) in levels.known().filter(|(output, _)| output.get() < count) {
+                    let (value, basis) = (PointValue::Level(level), Basis::Reply { asked });
+                    let point = Point { serial, output };
+                    facts.push(Fact::Observed(Observation { point, value, basis, seq, at, not_before: at }));
                 }
-                (DatapointValue::Levels(levels), _) => {
-                    for (output, level) in
-                        levels.known().filter(|(output, _)| self.has(reply.serial, *output))
-                    {
-                        let point = Point { serial: reply.serial, output };
-                        let (value, basis) = (PointValue::Level(level), Basis::Reply { asked });
-                        facts.push(Fact::Observed(Observation {
-                            point,
-                            value,
-                            basis,
-                            seq,
-                            at,
-                            not_before: at,
-                        }));
-                    }
-                }
-                _ => {}
             }
-            if let (None, Some(aspect)) = (asked, Aspect::of(datapoint)) {
-                self.doubt(reply.serial, aspect, seq, at, facts);
-            }
-            if self.modules.has(reply.serial) {
-                facts.push(Fact::Module(reply.serial, ModuleNews::Value(datapoint, value)));
-            }
-            return;
+            _ => self.learn(serial, &value),
         }
+        if let (None, Some(aspect)) = (asked, Aspect::of(datapoint)) {
+            self.doubt(serial, aspect, seq, at, facts);
+        }
+        facts.push(Fact::Module(serial, ModuleNews::Value(datapoint, value)));
+    }
+
+    /// A reply that carries no value may answer a command.
+    fn acknowledged(&mut self, reply: &Reply, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
         let Some(known) = self.modules.get_mut(reply.serial) else { return };
         if reply.function == Function::ACK
             && let Some(point) = known.commanded.take()
@@ -268,19 +263,15 @@ impl Interpreter {
             return self.newest.get(&(serial, datapoint)).copied();
         }
         let matches = |query: &Query| query.serial == serial && query.datapoint == datapoint;
-        let count = self.open.iter().filter(|query| matches(query)).count();
         let place = self.open.iter().position(matches)?;
         let query = self.open.remove(place);
-        (count == 1 && query.ours).then_some(query.asked)
+        let is_only = !self.open[place..].iter().any(matches);
+        (is_only && query.ours).then_some(query.asked)
     }
 
     /// Queries of other masters that nobody answered in time count no longer.
     fn forget_foreign(&mut self, now: Moment) {
-        self.open.retain(|query| query.ours || now.since(query.asked.at) < FOREIGN_QUERY_LIFE);
-    }
-
-    fn has(&self, serial: SerialNumber, output: OutputIndex) -> bool {
-        self.modules.get(serial).is_some_and(|known| output.get() < known.module_type.outputs())
+        self.open.retain(|query| query.ours || now < query.asked.at + FOREIGN_QUERY_LIFE);
     }
 
     /// The map from events to modules follows what the modules say of themselves (protocol reference 5.4).
@@ -303,44 +294,38 @@ impl Interpreter {
 
     fn outputs(
         &mut self,
-        serial: SerialNumber,
+        place: usize,
         heard: Bitmap,
         asked: Option<Asked>,
         seq: u64,
         at: Moment,
         facts: &mut Vec<Fact>,
     ) {
-        let Some(known) = self.modules.get_mut(serial) else { return };
-        let count = known.module_type.outputs();
-        let mut clean = true;
-        for (output, on) in heard.known().filter(|(output, _)| output.get() < count) {
+        let (serial, known) = self.modules.at_mut(place);
+        let heard = heard.first(known.module_type.outputs());
+        for (output, on) in heard.known() {
             let point = Point { serial, output };
             let (value, basis) = (PointValue::On(on), Basis::Reply { asked });
             facts.push(Fact::Observed(Observation { point, value, basis, seq, at, not_before: at }));
-            let Some(asked) = asked else { continue };
-            if known.report_seq[usize::from(output.get())] > asked.seq {
-                continue;
-            }
-            if known.outputs.get(output).is_some_and(|was| was != on) {
-                clean = false;
-                self.pending.push(Pending { serial, output, on, at });
-            }
-            known.outputs.set(output, on);
         }
-        if asked.is_some() && clean && !self.pending.iter().any(|pending| pending.serial == serial) {
+        let Some(asked) = asked else { return };
+        let changed = known.replied(heard, asked.seq);
+        self.pending.extend(changed.known().map(|(output, on)| Pending { serial, output, on, at }));
+        if !changed.is_empty() {
+            known.awaits_until = at + REPORT_GRACE;
+        } else if known.awaits_until <= at || !self.pending.iter().any(|pending| pending.serial == serial) {
             facts.push(Fact::Module(serial, ModuleNews::CleanPoll));
         }
     }
 
     /// Changes whose report has not come in time were not announced.
     fn announce(&mut self, now: Moment, facts: &mut Vec<Fact>) {
-        self.pending.retain(|pending| {
-            let waits = now.since(pending.at) < REPORT_GRACE;
-            if !waits {
-                facts.push(Fact::Module(pending.serial, ModuleNews::Unannounced));
-            }
-            waits
-        });
+        while let Some(pending) = self.pending.front()
+            && pending.at + REPORT_GRACE <= now
+        {
+            facts.push(Fact::Module(pending.serial, ModuleNews::Unannounced));
+            self.pending.pop_front();
+        }
     }
 
     fn event(&mut self, event: Event, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
@@ -355,9 +340,9 @@ impl Interpreter {
     fn report(&mut self, event: Event, output: OutputIndex, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
         let EventSource { module_type, link, .. } = event.source;
         let Some((serial, known)) = self.modules.sender_mut((module_type, link)) else {
-            let senders = self.modules.senders((module_type, link));
-            let candidates = senders.len();
-            facts.extend(senders.map(Fact::Invalidate));
+            let before = facts.len();
+            facts.extend(self.modules.senders((module_type, link)).map(Fact::Invalidate));
+            let candidates = facts.len() - before;
             if self.unplaced.insert((module_type, link)) {
                 facts.push(Fact::Unplaced { input: event.source, candidates });
             }
@@ -371,9 +356,10 @@ impl Interpreter {
             return;
         }
         let on = event.edge == Edge::Make;
-        known.outputs.set(output, on);
-        known.report_seq[usize::from(output.get())] = seq;
-        self.pending.retain(|one| one.serial != serial || one.output != output || one.on != on);
+        known.reported(output, on, seq);
+        if at < known.awaits_until {
+            self.pending.retain(|one| one.serial != serial || one.output != output || one.on != on);
+        }
         let point = Point { serial, output };
         let (value, basis) = (PointValue::On(on), Basis::Report);
         facts.push(Fact::Observed(Observation { point, value, basis, seq, at, not_before: at }));

@@ -118,12 +118,42 @@ pub enum Verdict {
     Unsettled,
 }
 
-/// The fence of one output and the doubts about who is answering; kept outside the LRU, so that eviction
-/// forgets no fence.
+/// Since when it is in doubt who answers for a module: a reply tells all of its outputs, and so does a doubt.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Doubts([Option<Moment>; 2]);
+
+impl Doubts {
+    /// A time-out, a duplicate, a reply that nobody asked for, or a link lost while a query was out.
+    pub fn raise(&mut self, aspect: Aspect, at: Moment) {
+        let doubt = &mut self.0[aspect as usize];
+        *doubt = (*doubt).max(Some(at));
+    }
+
+    fn hold(&self, rule: &Settle, aspect: Aspect, now: Moment) -> bool {
+        self.0[aspect as usize].is_some_and(|at| now < at + rule.reply_life + rule.time_out)
+    }
+
+    /// The query that a reply received at `received` certainly belongs to, of the only one that it can.
+    pub fn certain(
+        &self,
+        rule: &Settle,
+        aspect: Aspect,
+        asked: Option<Asked>,
+        received: Moment,
+    ) -> Option<Asked> {
+        asked.filter(|_| !self.hold(rule, aspect, received))
+    }
+
+    /// How far behind an event a query has to be for its reply to settle.
+    pub fn wait(&self, rule: &Settle, aspect: Aspect, now: Moment) -> Duration {
+        if self.hold(rule, aspect, now) { rule.reply_life } else { rule.foreign_lag }
+    }
+}
+
+/// The fence of one output; kept outside the LRU, so that eviction forgets none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Guard {
     fence: Option<Fence>,
-    doubt: [Option<Moment>; 2],
     settled: [Option<Moment>; 2],
 }
 
@@ -133,12 +163,6 @@ impl Guard {
         if self.fence.is_none_or(|fence| fence.seq < seq || fence.at < at) {
             self.fence = Some(Fence { seq, at });
         }
-    }
-
-    /// A time-out, a duplicate, a reply that nobody asked for, or a link lost while a query was out.
-    pub fn doubt(&mut self, aspect: Aspect, at: Moment) {
-        let doubt = &mut self.doubt[aspect as usize];
-        *doubt = (*doubt).max(Some(at));
     }
 
     /// A value of this aspect was believed.
@@ -157,11 +181,8 @@ impl Guard {
         }
     }
 
-    fn in_doubt(&self, rule: &Settle, aspect: Aspect, now: Moment) -> bool {
-        self.doubt[aspect as usize].is_some_and(|at| now.since(at) < rule.reply_life + rule.time_out)
-    }
-
-    /// Judges a reply received at `received`; `agrees` when it says what is known already.
+    /// Judges a reply received at `received`, which certainly belongs to the query `certain` when there is one
+    /// ([`Doubts::certain`]); `agrees` when it says what is known already.
     ///
     /// Of two replies of which one may belong to another query, to another master's at least, either may be the
     /// older one, so that the second is believed only when it agrees, or when the first was heard before the
@@ -170,11 +191,10 @@ impl Guard {
         &self,
         rule: &Settle,
         aspect: Aspect,
-        asked: Option<Asked>,
+        certain: Option<Asked>,
         received: Moment,
         agrees: bool,
     ) -> Verdict {
-        let certain = asked.filter(|_| !self.in_doubt(rule, aspect, received));
         let behind = |asked: &Asked| self.fence.is_none_or(|fence| asked.seq > fence.seq);
         let apart = |span: Duration| {
             agrees || self.settled[aspect as usize].is_none_or(|at| received.since(at) >= span)
@@ -198,9 +218,8 @@ impl Guard {
         self.fence.map_or(Moment::START, |fence| fence.at + rule.foreign_lag)
     }
 
-    /// The earliest time at which a query can be expected to bring a settled reply.
-    pub fn settled_from(&self, rule: &Settle, aspect: Aspect, now: Moment) -> Moment {
-        let wait = if self.in_doubt(rule, aspect, now) { rule.reply_life } else { rule.foreign_lag };
+    /// The earliest time at which a query can be expected to bring a settled reply, `wait` being [`Doubts::wait`].
+    pub fn settled_from(&self, aspect: Aspect, wait: Duration) -> Moment {
         let last = self.fence.map(|fence| fence.at).max(self.settled[aspect as usize]);
         last.map_or(Moment::START, |last| last + wait)
     }
@@ -220,7 +239,22 @@ mod tests {
     }
 
     fn judge(guard: &Guard, asked: Option<Asked>, received: u64) -> Verdict {
-        guard.judge(&Settle::default(), Aspect::Switch, asked, ms(received), false)
+        judge_of(Aspect::Switch, guard, &Doubts::default(), asked, received)
+    }
+
+    fn judge_of(
+        aspect: Aspect,
+        guard: &Guard,
+        doubts: &Doubts,
+        asked: Option<Asked>,
+        received: u64,
+    ) -> Verdict {
+        let certain = doubts.certain(&Settle::default(), aspect, asked, ms(received));
+        guard.judge(&Settle::default(), aspect, certain, ms(received), false)
+    }
+
+    fn settled_from(guard: &Guard, doubts: &Doubts, now: u64) -> Moment {
+        guard.settled_from(Aspect::Switch, doubts.wait(&Settle::default(), Aspect::Switch, ms(now)))
     }
 
     fn settled(at: u64) -> Verdict {
@@ -256,13 +290,14 @@ mod tests {
 
     #[test]
     fn a_time_out_makes_the_next_answers_ambiguous_for_a_while() {
-        let mut guard = Guard::default();
+        let (mut guard, mut doubts) = (Guard::default(), Doubts::default());
         guard.raise(1, ms(10_000));
-        guard.doubt(Aspect::Switch, ms(10_500));
-        assert_eq!(judge(&guard, asked(5, 10_500), 10_550), Verdict::Unsettled);
-        assert_eq!(judge(&guard, asked(6, 13_700), 13_750), settled(10_750), "ambiguous: dated back");
-        assert_eq!(judge(&guard, asked(7, 13_800), 13_850), settled(13_800));
-        let level = guard.judge(&Settle::default(), Aspect::Level, asked(5, 10_500), ms(10_550), false);
+        doubts.raise(Aspect::Switch, ms(10_500));
+        let judge = |asked, received| judge_of(Aspect::Switch, &guard, &doubts, asked, received);
+        assert_eq!(judge(asked(5, 10_500), 10_550), Verdict::Unsettled);
+        assert_eq!(judge(asked(6, 13_700), 13_750), settled(10_750), "ambiguous: dated back");
+        assert_eq!(judge(asked(7, 13_800), 13_850), settled(13_800));
+        let level = judge_of(Aspect::Level, &guard, &doubts, asked(5, 10_500), 10_550);
         assert_eq!(level, settled(10_500), "the other aspect is not in doubt");
     }
 
@@ -276,8 +311,9 @@ mod tests {
         assert_eq!(judge(&guard, asked(4, 10_600), 10_700), settled(10_600), "this one is not");
         assert_eq!(judge(&guard, asked(4, 10_030), 10_080), Verdict::Unsettled, "another master's may be");
         assert_eq!(judge(&guard, None, 13_000), settled(10_000));
-        guard.doubt(Aspect::Switch, ms(10_700));
-        assert_eq!(guard.settled_from(&Settle::default(), Aspect::Switch, ms(10_700)), ms(13_000));
+        let mut doubts = Doubts::default();
+        doubts.raise(Aspect::Switch, ms(10_700));
+        assert_eq!(settled_from(&guard, &doubts, 10_700), ms(13_000));
     }
 
     #[test]
@@ -292,13 +328,12 @@ mod tests {
 
     #[test]
     fn the_next_query_waits_for_foreign_replies_to_pass() {
-        let mut guard = Guard::default();
-        let rule = Settle::default();
+        let (mut guard, mut doubts, rule) = (Guard::default(), Doubts::default(), Settle::default());
         assert_eq!(guard.ask_from(&rule), Moment::START);
         guard.raise(1, ms(1_000));
         assert_eq!(guard.ask_from(&rule), ms(1_100));
-        assert_eq!(guard.settled_from(&rule, Aspect::Switch, ms(1_050)), ms(1_100));
-        guard.doubt(Aspect::Switch, ms(1_020));
-        assert_eq!(guard.settled_from(&rule, Aspect::Switch, ms(1_050)), ms(4_000));
+        assert_eq!(settled_from(&guard, &doubts, 1_050), ms(1_100));
+        doubts.raise(Aspect::Switch, ms(1_020));
+        assert_eq!(settled_from(&guard, &doubts, 1_050), ms(4_000));
     }
 }

@@ -6,6 +6,7 @@
 mod entry;
 mod expiry;
 mod fetch;
+mod modules;
 mod plan;
 mod reload;
 mod remember;
@@ -13,13 +14,14 @@ mod remember;
 mod tests;
 mod words;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use lru::LruCache;
 
 use self::entry::{Entry, Seen};
 use self::expiry::Expiries;
 use self::fetch::{Fetch, Module, Waiter};
+use self::modules::Modules;
 pub use self::plan::{Counters, ModulePlan, StorePlan, Want};
 pub use self::words::{Effect, Observation, Outcome, Token};
 use super::figures::{Sheet, names};
@@ -55,9 +57,11 @@ impl Links {
 pub struct Store {
     plan: StorePlan,
     entries: LruCache<Point, Entry>,
-    modules: HashMap<SerialNumber, Box<Module>>,
+    modules: Modules,
     links: Links,
     waiters: BTreeMap<Token, Waiter>,
+    /// Who of them waits for which module.
+    readers: BTreeSet<(SerialNumber, Token)>,
     agenda: Agenda<Due>,
     expiries: Expiries,
     next_token: u64,
@@ -68,13 +72,12 @@ pub struct Store {
 impl Store {
     /// An empty store; every link is down.
     pub fn new(plan: StorePlan, modules: impl IntoIterator<Item = ModulePlan>) -> Self {
-        let modules: HashMap<_, _> =
-            modules.into_iter().map(|module| (module.serial, Box::new(Module::new(module)))).collect();
         Self {
             entries: LruCache::new(plan.max_entries),
-            modules,
+            modules: Modules::new(modules),
             links: Links(Vec::new()),
             waiters: BTreeMap::new(),
+            readers: BTreeSet::new(),
             agenda: Agenda::default(),
             expiries: Expiries::default(),
             next_token: 0,
@@ -167,7 +170,7 @@ impl Store {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) -> Outcome {
-        let Some(module) = self.modules.get(&point.serial).filter(|module| module.has(point.output)) else {
+        let Some(module) = self.modules.get(point.serial).filter(|module| module.has(point.output)) else {
             return Outcome::Now(Err(BusError::Refused));
         };
         let gateway = module.plan.gateway;
@@ -207,9 +210,7 @@ impl Store {
         self.next_token += 1;
         self.waiters.insert(token, Waiter::new(point, need, urgency));
         self.agenda.set(Due::Waiter(token), now + self.plan.patience);
-        if let Some(module) = self.modules.get_mut(&point.serial) {
-            module.waiting.push(token);
-        }
+        self.readers.insert((point.serial, token));
         self.fetch_point(point, urgency, now, effects);
         Outcome::Later(token)
     }
@@ -217,11 +218,14 @@ impl Store {
     /// The reader no longer waits.
     pub fn forget(&mut self, token: Token) {
         self.agenda.clear(Due::Waiter(token));
-        if let Some(waiter) = self.waiters.remove(&token)
-            && let Some(module) = self.modules.get_mut(&waiter.point.serial)
-        {
-            module.waiting.retain(|other| *other != token);
+        if let Some(waiter) = self.waiters.remove(&token) {
+            self.readers.remove(&(waiter.point.serial, token));
         }
+    }
+
+    /// Who waits for this module, in the order in which they came.
+    fn readers_of(&self, serial: SerialNumber) -> impl Iterator<Item = Token> {
+        self.readers.range((serial, Token::FIRST)..=(serial, Token::LAST)).map(|(_, token)| *token)
     }
 
     /// A value was observed.
@@ -233,7 +237,7 @@ impl Store {
         // What lay unread is no newer than that, but no older than what was told before it.
         let reported =
             known.and_then(|entry| entry.on).map_or(seen.not_before, |on| seen.not_before.max(on.at));
-        let Some(module) = self.modules.get_mut(&point.serial) else { return };
+        let Some(module) = self.modules.get_mut(point.serial) else { return };
         if !module.has(point.output) {
             return;
         }
@@ -245,7 +249,8 @@ impl Store {
             }
             Basis::Reply { asked } => {
                 module.unsupported[aspect as usize] = false;
-                let stamp = match guard.judge(&rule, aspect, asked, seen.not_before, agrees) {
+                let certain = module.doubts.certain(&rule, aspect, asked, seen.not_before);
+                let stamp = match guard.judge(&rule, aspect, certain, seen.not_before, agrees) {
                     Verdict::Settled { not_before } => Some(not_before),
                     Verdict::Unsettled => {
                         guard.refused(asked, seen.seq, now);
@@ -295,7 +300,7 @@ impl Store {
         effects: &mut Vec<Effect>,
     ) -> bool {
         let Observation { point, value, at: now, .. } = *seen;
-        let Some(module) = self.modules.get(&point.serial) else { return false };
+        let Some(module) = self.modules.get(point.serial) else { return false };
         let dimmable = module.plan.dimmable;
         let armed = module.armed.has(point.output);
         let fresh_entry = Entry::new(&module.plan, module.unsupported[Aspect::Level as usize]);
@@ -348,21 +353,21 @@ impl Store {
         }
     }
 
-    /// Who answers for this output is in doubt.
+    /// Who answers for this output is in doubt, and so for all of its module: they answer in one reply.
     pub fn doubtful(&mut self, point: Point, aspect: Aspect, at: Moment) {
-        if let Some(guard) = self.guard_mut(point) {
-            guard.doubt(aspect, at);
+        if let Some(module) = self.modules.get_mut(point.serial).filter(|module| module.has(point.output)) {
+            module.doubts.raise(aspect, at);
         }
     }
 
     fn guard_mut(&mut self, point: Point) -> Option<&mut super::settle::Guard> {
-        self.modules.get_mut(&point.serial)?.guards.get_mut(usize::from(point.output.get()))
+        self.modules.get_mut(point.serial)?.guards.get_mut(usize::from(point.output.get()))
     }
 
     /// What is known of a module may be wrong: it is stale until observed again, and asked for.
     pub fn invalidate(&mut self, serial: SerialNumber, now: Moment, effects: &mut Vec<Effect>) {
         self.doubt_module(serial, now, effects);
-        let Some(module) = self.modules.get(&serial) else { return };
+        let Some(module) = self.modules.get(serial) else { return };
         if self.link_up(module.plan.gateway)
             && let Some(&point) = module.points().first()
         {
@@ -372,7 +377,7 @@ impl Store {
 
     /// What is known of a module may be wrong, and it would not answer now: it is stale until observed again.
     pub fn doubt_module(&mut self, serial: SerialNumber, now: Moment, effects: &mut Vec<Effect>) {
-        let points = self.modules.get(&serial).map(|module| module.points()).unwrap_or_default();
+        let points = self.modules.get(serial).map(|module| module.points()).unwrap_or_default();
         for point in points {
             self.distrust(point, now, effects);
         }
@@ -390,7 +395,7 @@ impl Store {
 
     /// The points behind a gateway in a fixed order.
     fn points_behind(&self, gateway: GatewayId) -> Vec<Point> {
-        let behind = self.modules.values().filter(|module| module.plan.gateway == gateway);
+        let behind = self.modules.all().filter(|module| module.plan.gateway == gateway);
         let mut points: Vec<Point> = behind.flat_map(|module| module.points()).collect();
         points.sort_unstable();
         points
@@ -430,7 +435,7 @@ impl Store {
 
     /// Ends the fetches of a module and answers its readers.
     fn reset_module(&mut self, serial: SerialNumber, effects: &mut Vec<Effect>) {
-        let Some(module) = self.modules.get_mut(&serial) else { return };
+        let Some(module) = self.modules.get_mut(serial) else { return };
         module.fetches = [Fetch::default(); 2];
         module.unsupported = [false; 2];
         for point in module.points() {
@@ -438,11 +443,10 @@ impl Store {
                 entry.levelled = module.plan.dimmable;
             }
         }
-        let waiting = std::mem::take(&mut module.waiting);
         for aspect in Aspect::BOTH {
             self.agenda.clear(Due::Fetch(serial, aspect));
         }
-        for token in waiting {
+        for token in self.readers_of(serial).collect::<Vec<_>>() {
             self.answer(token, Err(BusError::LinkDown), effects);
         }
     }

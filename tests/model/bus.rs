@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use conbusd::policy::Moment;
-use conbusd::policy::settle::{Asked, Aspect, Guard, Settle, Verdict};
+use conbusd::policy::settle::{Asked, Aspect, Doubts, Guard, Settle, Verdict};
 use stateright::{Model, Property};
 
 /// How long a module takes to report a change at most, in ticks.
@@ -132,6 +132,7 @@ pub(crate) struct State {
     /// When each version ended; the last one has not.
     ended: Vec<u8>,
     guard: Guard,
+    doubts: Doubts,
     newest: Option<(u64, u8)>,
     pub(crate) open: Vec<Open>,
     pub(crate) flying: Vec<Flying>,
@@ -210,7 +211,8 @@ impl World {
         let verdict = if self.without == Without::Rule {
             Verdict::Settled { not_before: asked.map_or(now, |asked| asked.at) }
         } else {
-            state.guard.judge(&self.rule(), Aspect::Switch, asked, now, agrees)
+            let certain = state.doubts.certain(&self.rule(), Aspect::Switch, asked, now);
+            state.guard.judge(&self.rule(), Aspect::Switch, certain, now, agrees)
         };
         match verdict {
             Verdict::Settled { not_before } => Self::believe(state, version, not_before),
@@ -220,7 +222,7 @@ impl World {
             Verdict::Unsettled => {}
         }
         if asked.is_none() && self.without != Without::Attribution {
-            state.guard.doubt(Aspect::Switch, now);
+            state.doubts.raise(Aspect::Switch, now);
         }
     }
 
@@ -300,7 +302,7 @@ impl World {
     fn link_lost(&self, state: &mut State) {
         state.up = false;
         if !state.open.is_empty() && self.without != Without::DoubtAfterLoss {
-            state.guard.doubt(Aspect::Switch, moment(state.now));
+            state.doubts.raise(Aspect::Switch, moment(state.now));
         }
         state.open.clear();
         state.told.clear();
@@ -325,6 +327,7 @@ impl Model for World {
             seq: 0,
             ended: vec![],
             guard: Guard::default(),
+            doubts: Doubts::default(),
             newest: None,
             open: vec![],
             flying: vec![],
@@ -396,7 +399,7 @@ impl Model for World {
                 if next.open.iter().any(|open| open.ours && overdue(open))
                     && self.without != Without::Attribution
                 {
-                    next.guard.doubt(Aspect::Switch, moment(next.now));
+                    next.doubts.raise(Aspect::Switch, moment(next.now));
                 }
                 next.open.retain(|open| !overdue(open));
             }
@@ -426,7 +429,7 @@ impl Model for World {
                 left.evictions -= 1;
                 next.cached = None;
                 if self.without == Without::FencesOutsideTheCache {
-                    next.guard = Guard::default();
+                    (next.guard, next.doubts) = (Guard::default(), Doubts::default());
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Which modules there are and what each last said, found by serial number and by what their events carry.
 
-use super::{Bitmap, OutputIndex, Point};
+use super::{Bitmap, Moment, OutputIndex, Point};
 use crate::conbus::{ModuleType, SerialNumber};
 
 /// What is known of a module.
@@ -9,9 +9,13 @@ pub(super) struct Known {
     pub(super) module_type: ModuleType,
     pub(super) link: u8,
     pub(super) outputs: Bitmap,
-    pub(super) report_seq: [u64; OutputIndex::COUNT_MAX as usize],
+    report_seq: [u64; OutputIndex::COUNT_MAX as usize],
+    /// The highest of them.
+    last_report_seq: u64,
     /// The last command written to it and not yet acknowledged.
     pub(super) commanded: Option<Point>,
+    /// Until when a change that a poll found may wait for its report.
+    pub(super) awaits_until: Moment,
 }
 
 impl Known {
@@ -21,21 +25,54 @@ impl Known {
             link,
             outputs: Bitmap::default(),
             report_seq: [0; OutputIndex::COUNT_MAX as usize],
+            last_report_seq: 0,
             commanded: None,
+            awaits_until: Moment::START,
         }
+    }
+
+    /// A report told this.
+    pub(super) fn reported(&mut self, output: OutputIndex, on: bool, seq: u64) {
+        self.outputs.set(output, on);
+        self.report_seq[usize::from(output.get())] = seq;
+        self.last_report_seq = self.last_report_seq.max(seq);
+    }
+
+    /// A reply asked at `seq` told this: gives what of it is another state than the one known before. What a report told
+    /// behind the query is newer.
+    pub(super) fn replied(&mut self, mut heard: Bitmap, seq: u64) -> Bitmap {
+        if self.last_report_seq > seq {
+            heard = heard.filter(|output| self.report_seq[usize::from(output.get())] <= seq);
+        }
+        let changed = heard.changed_since(self.outputs);
+        self.outputs = heard.over(self.outputs);
+        changed
     }
 }
 
 /// What an event says of its sender: type and link.
 type Source = (ModuleType, u8);
 
-/// The modules behind one gateway. A search takes the logarithm of their number.
+/// A link number has two digits.
+const LINKS: usize = 100;
+
+/// A module by what its events carry.
+#[derive(Clone, Copy, Debug)]
+struct Sender {
+    module_type: ModuleType,
+    place: usize,
+}
+
+/// The modules behind one gateway. A search by serial number takes the logarithm of how many there are, a search by
+/// what an event carries looks at those with its link.
 #[derive(Debug)]
 pub(super) struct Installation {
     /// In the order of their numbers.
     modules: Vec<(SerialNumber, Known)>,
-    /// Where the module is that sends events as this source; of some sources there are several.
-    sources: Vec<(Source, usize)>,
+    /// In the order of their links; of some sources there are several.
+    senders: Vec<Sender>,
+    /// Where the senders of each link begin.
+    links: [usize; LINKS + 1],
 }
 
 impl Installation {
@@ -43,18 +80,23 @@ impl Installation {
         let mut modules: Vec<_> = modules.into_iter().collect();
         modules.sort_by_key(|(serial, _)| *serial);
         modules.dedup_by_key(|(serial, _)| *serial);
-        let mut installation = Self { modules, sources: Vec::new() };
+        let mut installation = Self { modules, senders: Vec::new(), links: [0; LINKS + 1] };
         installation.index();
         installation
     }
 
     fn index(&mut self) {
-        let places = self.modules.iter().enumerate();
-        self.sources = places.map(|(at, (_, known))| ((known.module_type, known.link), at)).collect();
-        self.sources.sort_unstable();
+        let mut places: Vec<usize> = (0..self.modules.len()).collect();
+        places.sort_by_key(|place| self.modules[*place].1.link);
+        for (link, begin) in self.links.iter_mut().enumerate() {
+            *begin = places.partition_point(|place| usize::from(self.modules[*place].1.link) < link);
+        }
+        let sender = |place: usize| Sender { module_type: self.modules[place].1.module_type, place };
+        self.senders = places.into_iter().map(sender).collect();
     }
 
-    fn place(&self, serial: SerialNumber) -> Option<usize> {
+    /// Where the module with this number is.
+    pub(super) fn place(&self, serial: SerialNumber) -> Option<usize> {
         self.modules.binary_search_by_key(&serial, |(serial, _)| *serial).ok()
     }
 
@@ -64,6 +106,12 @@ impl Installation {
 
     pub(super) fn get(&self, serial: SerialNumber) -> Option<&Known> {
         Some(&self.modules[self.place(serial)?].1)
+    }
+
+    /// The module at this place, one that [`Self::place`] gave.
+    pub(super) fn at_mut(&mut self, place: usize) -> (SerialNumber, &mut Known) {
+        let (serial, known) = &mut self.modules[place];
+        (*serial, known)
     }
 
     pub(super) fn get_mut(&mut self, serial: SerialNumber) -> Option<&mut Known> {
@@ -83,21 +131,28 @@ impl Installation {
     }
 
     /// Who sends as this source.
-    pub(super) fn senders(&self, source: Source) -> impl ExactSizeIterator<Item = SerialNumber> {
-        self.sources[self.range(source)].iter().map(|(_, at)| self.modules[*at].0)
+    pub(super) fn senders(&self, source: Source) -> impl Iterator<Item = SerialNumber> {
+        self.places(source).map(|place| self.modules[place].0)
     }
 
     /// The module that sends as this source, when it is the only one.
     pub(super) fn sender_mut(&mut self, source: Source) -> Option<(SerialNumber, &mut Known)> {
-        let [(_, at)] = self.sources[self.range(source)] else { return None };
-        let (serial, known) = &mut self.modules[at];
-        Some((*serial, known))
+        let place = self.only_place(source)?;
+        Some(self.at_mut(place))
     }
 
-    fn range(&self, source: Source) -> std::ops::Range<usize> {
-        let begin = self.sources.partition_point(|(other, _)| *other < source);
-        let same = self.sources[begin..].iter().take_while(|(other, _)| *other == source).count();
-        begin..begin + same
+    fn only_place(&self, source: Source) -> Option<usize> {
+        let mut places = self.places(source);
+        places.next().filter(|_| places.next().is_none())
+    }
+
+    fn places(&self, (module_type, link): Source) -> impl Iterator<Item = usize> {
+        let link = usize::from(link);
+        let of_link = match self.links.get(link..link + 2) {
+            Some(&[begin, end]) => &self.senders[begin..end],
+            _ => &[],
+        };
+        of_link.iter().filter(move |sender| sender.module_type == module_type).map(|sender| sender.place)
     }
 
     /// A module says that it sends as this source from now on.

@@ -25,11 +25,8 @@ impl<T: Copy> Seen<T> {
     }
 
     fn freshness(&self, link_up: bool, ttl: Duration, now: Moment) -> Freshness {
-        if link_up && !self.doubtful && now.since(self.at) <= ttl {
-            Freshness::Fresh
-        } else {
-            Freshness::Stale
-        }
+        let at = self.at;
+        if link_up && !self.doubtful && now <= at + ttl { Freshness::Fresh } else { Freshness::Stale }
     }
 }
 

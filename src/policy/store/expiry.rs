@@ -56,7 +56,7 @@ impl Expiries {
 impl Store {
     /// This output is told as stale, not before this moment.
     pub(super) fn arm(&mut self, point: Point, at: Moment) {
-        let Some(module) = self.modules.get_mut(&point.serial) else { return };
+        let Some(module) = self.modules.get_mut(point.serial) else { return };
         module.armed.0 |= bit(point.output);
         let at = earliest(module.expires_at, Some(at));
         self.expiries.set(module, at);
@@ -64,7 +64,7 @@ impl Store {
 
     /// This output is not told any more. The deadline stays while it may be that of another.
     pub(super) fn disarm(&mut self, point: Point) {
-        let Some(module) = self.modules.get_mut(&point.serial) else { return };
+        let Some(module) = self.modules.get_mut(point.serial) else { return };
         module.armed.0 &= !bit(point.output);
         if module.armed == Armed::NONE {
             self.expiries.forget(module);
@@ -74,7 +74,7 @@ impl Store {
     /// The first deadline has come: outputs that were not observed again meanwhile are told.
     pub(super) fn expire_next(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let Some((_, serial)) = self.expiries.0.pop_first() else { return };
-        let Some(module) = self.modules.get_mut(&serial) else { return };
+        let Some(module) = self.modules.get_mut(serial) else { return };
         module.expires_at = None;
         let armed = module.armed;
         let outputs = OutputIndex::first(module.plan.outputs).filter(|output| armed.has(*output));
@@ -92,7 +92,7 @@ impl Store {
                 }
             }
         }
-        if let Some(module) = self.modules.get_mut(&serial) {
+        if let Some(module) = self.modules.get_mut(serial) {
             self.expiries.set(module, next);
         }
     }

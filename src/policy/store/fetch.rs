@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::expiry::Armed;
 use super::{Due, Effect, ModulePlan, Store, Token};
 use crate::conbus::{OutputIndex, Point, SerialNumber};
-use crate::policy::settle::{Aspect, Guard};
+use crate::policy::settle::{Aspect, Doubts, Guard};
 use crate::policy::{BusError, Freshness, Moment, Origin, Urgency};
 
 /// How often a reader may cause a fetch before it is told that the module does not answer usefully.
@@ -72,9 +72,9 @@ impl Waiter {
 pub(super) struct Module {
     pub(super) plan: ModulePlan,
     pub(super) guards: Box<[Guard]>,
+    pub(super) doubts: Doubts,
     pub(super) fetches: [Fetch; 2],
     pub(super) unsupported: [bool; 2],
-    pub(super) waiting: Vec<Token>,
     /// The outputs that are to be told when they grow stale by age.
     pub(super) armed: Armed,
     /// When the first of them may.
@@ -88,7 +88,7 @@ impl Module {
             plan,
             fetches: [Fetch::default(); 2],
             unsupported: [false; 2],
-            waiting: Vec::new(),
+            doubts: Doubts::default(),
             armed: Armed::default(),
             expires_at: None,
         }
@@ -107,7 +107,7 @@ impl Module {
 impl Store {
     /// A background turn of the poller: the whole module this output belongs to.
     pub fn refresh(&mut self, point: Point, urgency: Urgency, now: Moment, effects: &mut Vec<Effect>) {
-        let Some(module) = self.modules.get(&point.serial) else { return };
+        let Some(module) = self.modules.get(point.serial) else { return };
         if !self.link_up(module.plan.gateway) {
             return;
         }
@@ -134,7 +134,7 @@ impl Store {
 
     /// Whether the level of this output has to be asked: it has one, and it is not known to be off.
     fn level_is_wanted(&self, point: Point) -> bool {
-        let Some(module) = self.modules.get(&point.serial) else { return false };
+        let Some(module) = self.modules.get(point.serial) else { return false };
         module.plan.dimmable
             && !module.unsupported[Aspect::Level as usize]
             && self
@@ -152,7 +152,7 @@ impl Store {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(module) = self.modules.get(&serial) else { return };
+        let Some(module) = self.modules.get(serial) else { return };
         let earliest = module.guards.iter().map(|guard| guard.ask_from(&self.plan.settle)).max();
         self.fetch_from(serial, aspect, urgency, earliest.unwrap_or(now).max(now), now, effects);
     }
@@ -165,12 +165,13 @@ impl Store {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(module) = self.modules.get(&point.serial) else { return };
+        let Some(module) = self.modules.get(point.serial) else { return };
         if !self.link_up(module.plan.gateway) {
             return;
         }
         let guard = &module.guards[usize::from(point.output.get())];
-        let from = guard.settled_from(&self.plan.settle, aspect, now).max(now);
+        let wait = module.doubts.wait(&self.plan.settle, aspect, now);
+        let from = guard.settled_from(aspect, wait).max(now);
         self.fetch_from(point.serial, aspect, Urgency::Poll, from, now, effects);
     }
 
@@ -184,7 +185,7 @@ impl Store {
         effects: &mut Vec<Effect>,
     ) {
         let key = Due::Fetch(serial, aspect);
-        let Some(module) = self.modules.get_mut(&serial) else { return };
+        let Some(module) = self.modules.get_mut(serial) else { return };
         if module.unsupported[aspect as usize] {
             return;
         }
@@ -221,7 +222,7 @@ impl Store {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(module) = self.modules.get_mut(&serial) else { return };
+        let Some(module) = self.modules.get_mut(serial) else { return };
         let gateway = module.plan.gateway;
         let up = self.links.is_up(gateway);
         let fetch = &mut module.fetches[aspect as usize];
@@ -247,7 +248,7 @@ impl Store {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(module) = self.modules.get_mut(&serial) else { return };
+        let Some(module) = self.modules.get_mut(serial) else { return };
         let fetch = &mut module.fetches[aspect as usize];
         let Phase::Asked(observed) = fetch.phase else { return };
         match outcome {
@@ -261,7 +262,7 @@ impl Store {
     }
 
     fn fetch_over(&mut self, serial: SerialNumber, aspect: Aspect, now: Moment, effects: &mut Vec<Effect>) {
-        let Some(module) = self.modules.get_mut(&serial) else { return };
+        let Some(module) = self.modules.get_mut(serial) else { return };
         let again = module.fetches[aspect as usize].again;
         module.fetches[aspect as usize] = Fetch::default();
         self.evaluate(serial, now, effects);
@@ -278,13 +279,12 @@ impl Store {
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(module) = self.modules.get_mut(&serial) else { return };
+        let Some(module) = self.modules.get_mut(serial) else { return };
         module.fetches[aspect as usize] = Fetch::default();
         if error == BusError::Refused {
             module.unsupported[aspect as usize] = true;
         }
         let points = module.points();
-        let waiting = module.waiting.clone();
         if error == BusError::Refused && aspect == Aspect::Level {
             for point in &points {
                 if let Some(entry) = self.entries.peek_mut(point) {
@@ -300,7 +300,7 @@ impl Store {
                 self.distrust(point, now, effects);
             }
         }
-        for token in waiting {
+        for token in self.readers_of(serial).collect::<Vec<_>>() {
             if self.waiters.get(&token).is_some_and(|waiter| !self.has(waiter, aspect)) {
                 self.answer(token, Err(error), effects);
             }
@@ -309,9 +309,8 @@ impl Store {
 
     /// A query asked at `asked_at` was answered for this output.
     pub(super) fn note_reply(&mut self, point: Point, aspect: Aspect, asked_at: Moment) {
-        let Some(module) = self.modules.get(&point.serial) else { return };
-        for token in &module.waiting {
-            if let Some(waiter) = self.waiters.get_mut(token)
+        for token in self.readers_of(point.serial).collect::<Vec<_>>() {
+            if let Some(waiter) = self.waiters.get_mut(&token)
                 && waiter.point == point
                 && waiter.need.is_none_or(|need| asked_at >= need)
             {
@@ -341,12 +340,10 @@ impl Store {
 
     /// Answers the readers of a module that have what they need, and fetches what others still miss.
     pub(super) fn evaluate(&mut self, serial: SerialNumber, now: Moment, effects: &mut Vec<Effect>) {
-        let Some(module) = self.modules.get(&serial) else { return };
-        if module.waiting.is_empty() {
-            return;
-        }
+        let waiting: Vec<Token> = self.readers_of(serial).collect();
+        let Some(module) = self.modules.get(serial).filter(|_| !waiting.is_empty()) else { return };
         let dimmable = module.plan.dimmable && !module.unsupported[Aspect::Level as usize];
-        for token in module.waiting.clone() {
+        for token in waiting {
             let Some(waiter) = self.waiters.get(&token).copied() else { continue };
             let missing: Vec<Aspect> = Aspect::BOTH
                 .into_iter()
@@ -375,7 +372,7 @@ impl Store {
     fn fetch_missing(&mut self, token: Token, aspect: Aspect, now: Moment, effects: &mut Vec<Effect>) {
         let Some(waiter) = self.waiters.get_mut(&token) else { return };
         let (serial, urgency) = (waiter.point.serial, waiter.urgency);
-        let idle = self.modules.get(&serial).is_some_and(|m| m.fetches[aspect as usize].phase == Phase::Idle);
+        let idle = self.modules.get(serial).is_some_and(|m| m.fetches[aspect as usize].phase == Phase::Idle);
         if !idle {
             return;
         }

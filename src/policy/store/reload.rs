@@ -22,13 +22,11 @@ impl Store {
             modules.into_iter().map(|module| (module.serial, module)).collect();
         let stays = |module: &Module| modules.get(&module.plan.serial) == Some(&module.plan);
         let gone: BTreeSet<SerialNumber> =
-            self.modules.values().filter(|module| !stays(module)).map(|module| module.plan.serial).collect();
+            self.modules.all().filter(|module| !stays(module)).map(|module| module.plan.serial).collect();
         for serial in gone {
             self.remove(serial, effects);
         }
-        for (serial, module) in modules {
-            self.modules.entry(serial).or_insert_with(|| Box::new(Module::new(module)));
-        }
+        self.modules.install(modules.into_values());
         let before = self.freshness(now);
         self.plan = plan;
         for (point, was) in before {
@@ -42,9 +40,9 @@ impl Store {
     }
 
     fn remove(&mut self, serial: SerialNumber, effects: &mut Vec<Effect>) {
-        let Some(module) = self.modules.get(&serial) else { return };
-        let (points, waiting) = (module.points(), module.waiting.clone());
-        for token in waiting {
+        let Some(module) = self.modules.get(serial) else { return };
+        let points = module.points();
+        for token in self.readers_of(serial).collect::<Vec<_>>() {
             self.answer(token, Err(BusError::Refused), effects);
         }
         for aspect in Aspect::BOTH {
@@ -55,7 +53,7 @@ impl Store {
                 effects.push(Effect::Changed { point, reading: Reading::UNKNOWN });
             }
         }
-        if let Some(mut module) = self.modules.remove(&serial) {
+        if let Some(mut module) = self.modules.remove(serial) {
             self.expiries.forget(&mut module);
         }
     }

@@ -23,7 +23,7 @@ impl Store {
         let known = outputs.iter().filter(|known| known.on.is_some());
         let mut restored = Vec::new();
         for known in known {
-            let Some(module) = self.modules.get(&known.point.serial) else { continue };
+            let Some(module) = self.modules.get(known.point.serial) else { continue };
             if !module.has(known.point.output) || self.entries.peek(&known.point).is_some() {
                 continue;
             }

@@ -8,6 +8,11 @@ use crate::policy::{BusError, GatewayId, Moment, Reading, Urgency};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Token(pub(super) u64);
 
+impl Token {
+    pub(super) const FIRST: Self = Self(0);
+    pub(super) const LAST: Self = Self(u64::MAX);
+}
+
 /// What becomes of a read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {

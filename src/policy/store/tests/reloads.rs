@@ -10,7 +10,7 @@ impl Bench {
 }
 
 fn plan_of(store: &Store, n: u8) -> ModulePlan {
-    store.modules[&serial(n)].plan
+    store.modules.get(serial(n)).unwrap().plan
 }
 
 #[test]
