@@ -27,7 +27,7 @@ pub use checked::{
 pub use raw::key_paths;
 pub use report::{Fault, Mistake, Report};
 
-/// Ten thousand accessories fit; a larger file is not a config.
+/// A hundred thousand accessories fit; a larger file is not a config.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Why there is no configuration.

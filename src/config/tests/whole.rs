@@ -161,7 +161,7 @@ fn files_that_cannot_be_read_are_told_by_name() {
     assert!(told(&path).contains("cannot read the config") && told(&path).contains("house.toml"));
     std::fs::write(&path, b"# ok\n[service]\nname = \"\xe9\"\n").unwrap();
     assert!(told(&path).contains("house.toml:3:9: this is not UTF-8 text"), "{}", told(&path));
-    std::fs::File::create(&path).unwrap().set_len(5 * 1024 * 1024).unwrap();
+    std::fs::File::create(&path).unwrap().set_len(17 * 1024 * 1024).unwrap();
     assert!(matches!(crate::config::load(&path), Err(ConfigError::TooLarge { .. })));
     std::fs::write(&path, SHIPPED).unwrap();
     assert_eq!(crate::config::load(&path).unwrap().service.state_dir, folder.path().join("state"));
