@@ -68,7 +68,7 @@ fn a_storm_that_goes_on_holds_up_no_command_for_its_neighbours() {
             let commands = emulator.received().into_iter().filter(|(at, telegram)| {
                 *at >= asked && matches!(telegram, Telegram::System(system) if system.commands().is_some())
             });
-            waits.extend(commands.map(|(at, _)| at - asked));
+            waits.extend(commands.map(|(at, _)| at.saturating_sub(asked)));
         }
         assert_eq!(waits.len(), 40);
         assert!(waits.iter().all(|wait| *wait <= TWO_PAUSES), "from the wish to the gateway: {waits:?}");
