@@ -135,7 +135,7 @@ impl Day {
     async fn step(&mut self) {
         let now = self.house.line.now();
         if now >= self.mood_until {
-            self.mood = [60, 150, 500, 2_000, 15_000][self.chance.usize(0..5)];
+            self.mood = [30, 100, 400, 2_000, 15_000][self.chance.usize(0..5)];
             self.mood_until = now + Duration::from_millis(self.chance.u64(5_000..120_000));
         }
         self.weather.turn(&self.house.line, &mut self.chance);
