@@ -5,6 +5,7 @@
 //! is known.
 
 mod causes;
+mod entry;
 #[cfg(test)]
 mod tests;
 
@@ -20,12 +21,10 @@ use crate::conbus::{
 
 pub use self::causes::Passed;
 use self::causes::{Causes, Pressed};
+use self::entry::keep;
 
 /// The longest name of whoever asked; it may be chosen by a client.
 const NAME_CHARACTERS_MAX: usize = 64;
-
-/// Telegrams of one entry, each way. A command needs one, with a repetition and its reads some more.
-const TELEGRAMS_MAX: usize = 6;
 
 /// What a history is built from.
 #[derive(Clone, Debug)]
@@ -150,7 +149,12 @@ pub struct WishTold {
 #[derive(Debug)]
 pub struct History {
     plan: HistoryPlan,
+    /// Their numbers follow each other.
     entries: VecDeque<Entry>,
+    /// What they take together, about.
+    bytes: usize,
+    /// The numbers of those that had not ended when the newest began, and of that one.
+    open: Vec<u64>,
     told: u64,
     /// Of each accessory, by place, its output and what it showed last.
     places: BTreeMap<u32, Known>,
@@ -173,6 +177,8 @@ impl History {
         let mut history = Self {
             plan,
             entries: VecDeque::new(),
+            bytes: 0,
+            open: Vec::new(),
             told: 0,
             places: BTreeMap::new(),
             causes: Causes::default(),
@@ -308,7 +314,8 @@ impl History {
                 let open =
                     self.open_at(|entry| entry.point == Some(point)).filter(|_| is_ours && !is_claimed);
                 if let Some(open) = open {
-                    keep(&mut open.sent, telegram);
+                    let kept = keep(&mut open.sent, telegram);
+                    self.bytes += kept;
                 } else {
                     let doer = claimant.unwrap_or(Doer::Program);
                     self.causes.commanded(point, doer, (now, self.plan.effect_within));
@@ -320,7 +327,8 @@ impl History {
                     !entry.sent.is_empty() && entry.point.is_some_and(|point| point.serial == serial)
                 };
                 if let Some(open) = self.open_at(asked) {
-                    keep(&mut open.heard, telegram);
+                    let kept = keep(&mut open.heard, telegram);
+                    self.bytes += kept;
                 }
             }
             Telegram::Event(event) if is_ours => self.injected(gateway, *event, now),
@@ -349,7 +357,7 @@ impl History {
         };
         let caller = || {
             let entry = self.entries.iter_mut().rev().find(is_for)?;
-            keep(&mut entry.sent, &telegram);
+            self.bytes += keep(&mut entry.sent, &telegram);
             Some(entry.doer.clone())
         };
         let doer = claimant.or_else(caller).unwrap_or(Doer::Program);
@@ -369,7 +377,8 @@ impl History {
         let point = Point { serial, output };
         self.reports.insert(point, (now, telegram.to_string()));
         if let Some(open) = self.open_at(|entry| entry.point == Some(point)) {
-            keep(&mut open.heard, telegram);
+            let kept = keep(&mut open.heard, telegram);
+            self.bytes += kept;
         }
     }
 
@@ -391,17 +400,27 @@ impl History {
 
     /// About how many bytes the entries take.
     pub fn bytes(&self) -> usize {
-        self.entries.iter().map(Entry::bytes).sum()
+        self.bytes
     }
 
     fn begin(&mut self, entry: Entry) {
         self.told += 1;
+        self.bytes += entry.bytes();
         self.entries.push_back(Entry { number: self.told, ..entry });
-        let mut bytes = self.bytes();
-        while self.entries.len() > self.plan.entries_max || bytes > self.plan.bytes_max {
+        while self.entries.len() > self.plan.entries_max || self.bytes > self.plan.bytes_max {
             let Some(oldest) = self.entries.pop_front() else { break };
-            bytes -= oldest.bytes();
+            self.bytes -= oldest.bytes();
         }
+        let mut open = std::mem::take(&mut self.open);
+        open.push(self.told);
+        open.retain(|number| self.numbered(*number).is_some_and(|entry| entry.ended.is_none()));
+        self.open = open;
+    }
+
+    /// The entry of this number, if it is still kept.
+    fn numbered(&self, number: u64) -> Option<&Entry> {
+        let first = self.entries.front()?.number;
+        self.entries.get(usize::try_from(number.checked_sub(first)?).ok()?)
     }
 
     fn replaced(&mut self, place: u32, now: Moment) {
@@ -416,7 +435,10 @@ impl History {
 
     /// The newest entry like this that has not ended.
     fn open_at(&mut self, like: impl Fn(&Entry) -> bool) -> Option<&mut Entry> {
-        self.entries.iter_mut().rev().find(|entry| entry.ended.is_none() && like(entry))
+        let is_like_it = |entry: &Entry| entry.ended.is_none() && like(entry);
+        let number = self.open.iter().rev().find(|number| self.numbered(**number).is_some_and(is_like_it))?;
+        let first = self.entries.front()?.number;
+        self.entries.get_mut(usize::try_from(number - first).ok()?)
     }
 
     fn module_of(&self, gateway: GatewayId, source: EventSource) -> Option<SerialNumber> {
@@ -451,49 +473,5 @@ impl History {
             }
         }
         (!keys.is_empty()).then_some(Doer::Wall(keys))
-    }
-}
-
-impl Entry {
-    fn new(place: u32, doer: Doer, at: Moment) -> Self {
-        Self {
-            number: 0,
-            at,
-            place,
-            doer,
-            wanted: None,
-            on: None,
-            brightness: None,
-            sent: Vec::new(),
-            heard: Vec::new(),
-            ended: None,
-            point: None,
-            client: None,
-        }
-    }
-
-    /// Whether it shows what was wanted, where that is known.
-    fn is_as_wanted(&self) -> bool {
-        self.wanted.is_none_or(|Target { on, level }| {
-            let wants_on = on.unwrap_or(true) && level != Some(Percent::OFF);
-            let level = level.filter(|_| wants_on);
-            self.on == Some(wants_on) && (level.is_none() || self.brightness == level)
-        })
-    }
-
-    fn bytes(&self) -> usize {
-        let doer = match &self.doer {
-            Doer::Client(name) => name.len(),
-            Doer::Wall(presses) => size_of_val(presses.as_slice()),
-            Doer::Program | Doer::Module | Doer::Found => 0,
-        };
-        let telegrams = self.sent.iter().chain(&self.heard);
-        size_of::<Self>() + doer + telegrams.map(|text| size_of::<String>() + text.len()).sum::<usize>()
-    }
-}
-
-fn keep(telegrams: &mut Vec<String>, telegram: &Telegram) {
-    if telegrams.len() < TELEGRAMS_MAX {
-        telegrams.push(telegram.to_string());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::causes::PRESSES_MAX;
+use super::entry::TELEGRAMS_MAX;
 use super::*;
 use crate::conbus::{Command, ModuleType, OutputIndex, System};
 
@@ -312,6 +313,9 @@ proptest! {
                 _ => press(&mut history, 0, EventSource { module_type: kind("XP20"), link: 7, input: place }, now),
             }
             prop_assert!(history.len() <= 20);
+            prop_assert_eq!(history.bytes(), history.entries.iter().map(Entry::bytes).sum::<usize>());
+            let open = history.entries.iter().filter(|entry| entry.ended.is_none()).map(|entry| entry.number);
+            prop_assert!(open.into_iter().all(|number| history.open.contains(&number)));
             let numbers: Vec<u64> = history.recall(None, usize::MAX).iter().map(|entry| entry.number).collect();
             prop_assert!(numbers.is_sorted_by(|newer, older| newer > older));
             prop_assert!(history.causes.presses.len() <= PRESSES_MAX && history.causes.commands.len() <= 3);
