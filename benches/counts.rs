@@ -27,10 +27,10 @@ use crowd::{Crowd, Furnished, OUTPUTS};
 use house::{House, WITHIN, Way};
 
 /// Pieces of work whose instructions are counted: name, what it is, how many in a run, and the most that one may take: a
-/// twentieth more than was counted in a release. The bar of P1, 3 500, is missed by 13.
+/// twentieth more than was counted in a release. That of the cache is the bar of P1.
 const WORK: [(&str, &str, u32, Option<f64>); 5] = [
     ("bare", "a bare actix send", 10_000, None),
-    ("cache", "P1: a hit of the cache", 10_000, Some(3_690.0)),
+    ("cache", "P1: a hit of the cache", 10_000, Some(3_500.0)),
     ("accessory", "a hit of accessory and cache", 10_000, Some(7_780.0)),
     ("store", "a hit of the store without a message", 10_000, Some(392.0)),
     ("codec", "a telegram, bytes to facts", 20_000, Some(700.0)),
@@ -53,7 +53,11 @@ const MOOD: f64 = 0.02;
 /// Modules of the smaller house whose memory is counted; the larger has twice as many.
 const HELD: usize = 1_250;
 
-/// P5: bytes of an entry, 1.6 MB in 10,000 of them, and half as much again as the control.
+/// The same of those whose resident memory is counted: so many that a hole in the heap makes no difference, and as many
+/// to a table of hashes as there are with 10,000 entries.
+const HELD_RESIDENT: usize = 20_000;
+
+/// P5: bytes of an entry, 1.6 MB in 10,000 of them, and half as much again as the control. Bars and gates at once.
 const ENTRY_GOAL: f64 = 160.0;
 const ENTRY_RATIO_GOAL: f64 = 1.5;
 
@@ -145,7 +149,12 @@ async fn work(name: &str, count: usize) -> bool {
         hits(&crowd, count).await;
         return true;
     }
-    name == "codec" && decoded(count) > 0
+    match name {
+        "codec" => decoded(count) > 0,
+        "store held" => say_resident(crowd::store(count)),
+        "control held" => say_resident(crowd::control(count)),
+        _ => false,
+    }
 }
 
 /// Reads so many telegrams. The same ones over and over: making them is no part of it.
@@ -195,6 +204,28 @@ fn held<T>(build: impl FnOnce() -> T) -> i64 {
     counted.bytes_current
 }
 
+/// Bytes of memory that a program of its own has when it has built this: those that the allocator took for it. The
+/// middle of some runs, because where the kernel puts the heap moves a page or two.
+fn resident(name: &str, modules: usize) -> i64 {
+    let run = |_| {
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        let said = alone.args(["work", name, &modules.to_string()]).output().unwrap().stdout;
+        String::from_utf8(said).unwrap().trim().parse().unwrap()
+    };
+    let mut runs: Vec<i64> = (0..9).map(run).collect();
+    runs.sort_unstable();
+    runs[runs.len() / 2]
+}
+
+/// Says how much memory this program has, with what is kept.
+fn say_resident<T>(kept: T) -> bool {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    println!("{}", pages * 4096);
+    drop(kept);
+    true
+}
+
 /// Bytes that a house of so many modules lives on.
 fn held_by(modules: usize, furnished: Furnished) -> i64 {
     let system = system();
@@ -219,8 +250,9 @@ fn held_by_nobodies(count: usize) -> i64 {
 /// What an entry costs, and a module of four outputs.
 fn bytes() -> bool {
     let outputs = f64::from(OUTPUTS);
-    let control = for_one(HELD, |modules| held(|| crowd::control(modules))) / outputs;
-    let entry = for_one(HELD, |modules| held(|| crowd::store(modules))) / outputs;
+    let control = for_one(HELD_RESIDENT, |modules| resident("control held", modules)) / outputs;
+    let entry = for_one(HELD_RESIDENT, |modules| resident("store held", modules)) / outputs;
+    let asked = for_one(HELD, |modules| held(|| crowd::store(modules))) / outputs;
     let fences = for_one(HELD, |modules| held(|| crowd::unknown(modules))) / outputs;
     let switches = outputs * size_of::<Switch>() as f64;
     let fields = outputs * size_of::<Accessory>() as f64;
@@ -228,21 +260,25 @@ fn bytes() -> bool {
     let alone = for_one(HELD, |modules| held_by(modules, Furnished::Modules));
     let whole = for_one(HELD, |modules| held_by(modules, Furnished::Accessories));
     told(&[
-        Count::new("an output in one `LruCache`, bytes", control),
-        Count::new("P5: an output in the store, its share of the module included, bytes", entry)
-            .at_most(178.0)
+        Count::new("an entry of one `LruCache`, key 16 and value 32, resident bytes", control),
+        Count::new("P5: an output in the store, its share of the module included, resident bytes", entry)
+            .at_most(ENTRY_GOAL)
             .should_be(ENTRY_GOAL),
-        Count::new("P5: the same to the `LruCache`", entry / control)
-            .at_most(2.35)
+        Count::new("P5: the same to the entry of the `LruCache`", entry / control)
+            .at_most(ENTRY_RATIO_GOAL)
             .should_be(ENTRY_RATIO_GOAL),
-        Count::new("of it the fences and the share of the module, which no eviction forgets, bytes", fences),
+        Count::new("of it bytes that are asked for", asked),
+        Count::new(
+            "of them the fences and the share of the module, which no eviction forgets, bytes",
+            fences,
+        ),
         Count::new(
             "P5: state of a module of four outputs, in the store and in four switches, bytes",
-            outputs * entry + switches,
+            outputs * asked + switches,
         )
         .at_most(MODULE_GOAL)
         .should_be(MODULE_GOAL),
-        Count::new("of it in the store, bytes", outputs * entry),
+        Count::new("of it in the store, bytes", outputs * asked),
         Count::new("of it in the switches, bytes", switches),
         Count::new(
             "all that a module of four outputs and its accessories add to a house, bytes",

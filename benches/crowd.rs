@@ -15,7 +15,7 @@ use conbusd::conbus::{OutputIndex, Point, SerialNumber};
 use conbusd::config::{self, Config};
 use conbusd::policy::settle::{Basis, PointValue};
 use conbusd::policy::store::{ModulePlan, Observation, Store, Want};
-use conbusd::policy::{Freshness, GatewayId, Reading, Urgency};
+use conbusd::policy::{Freshness, GatewayId, Urgency};
 use conbusd::transport::{BusStream, Dial, Dialled};
 use lru::LruCache;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -178,11 +178,11 @@ pub(crate) fn store(modules: usize) -> Store {
     store
 }
 
-/// The control: the same outputs and what is read of them in a map that forgets, and nothing else.
-pub(crate) fn control(modules: usize) -> LruCache<Point, Reading> {
+/// The control: as many entries in a map that forgets, each a key of 16 bytes and a value of 32, and nothing else.
+pub(crate) fn control(modules: usize) -> LruCache<(u64, u8), [u64; 4]> {
     let mut map = LruCache::new(NonZeroUsize::new(modules * usize::from(OUTPUTS)).unwrap());
-    for point in points(modules) {
-        map.put(point, Reading::UNKNOWN);
+    for at in 0..map.cap().get() as u64 {
+        map.put((at / u64::from(OUTPUTS), (at % u64::from(OUTPUTS)) as u8), [at; 4]);
     }
     map
 }

@@ -312,6 +312,11 @@ proptest! {
                 _ => press(&mut history, 0, EventSource { module_type: kind("XP20"), link: 7, input: place }, now),
             }
             prop_assert!(history.len() <= 20);
+            prop_assert_eq!(history.bytes(), history.ring.latest().map(Entry::bytes).sum::<usize>());
+            for entry in history.ring.latest() {
+                let found = history.ring.open(|open| open.number == entry.number);
+                prop_assert_eq!(found.is_some(), entry.ended.is_none());
+            }
             let numbers: Vec<u64> = history.recall(None, usize::MAX).iter().map(|entry| entry.number).collect();
             prop_assert!(numbers.is_sorted_by(|newer, older| newer > older));
             prop_assert!(history.causes.presses.len() <= PRESSES_MAX && history.causes.commands.len() <= 3);
