@@ -396,7 +396,7 @@ impl Store {
     /// The points behind a gateway in a fixed order.
     fn points_behind(&self, gateway: GatewayId) -> Vec<Point> {
         let behind = self.modules.all().filter(|module| module.plan.gateway == gateway);
-        let mut points: Vec<Point> = behind.flat_map(|module| module.points()).collect();
+        let mut points: Vec<Point> = behind.flat_map(Module::points).collect();
         points.sort_unstable();
         points
     }
