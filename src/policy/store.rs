@@ -377,7 +377,7 @@ impl Store {
 
     /// What is known of a module may be wrong, and it would not answer now: it is stale until observed again.
     pub fn doubt_module(&mut self, serial: SerialNumber, now: Moment, effects: &mut Vec<Effect>) {
-        let points = self.modules.get(serial).map(|module| module.points()).unwrap_or_default();
+        let points = self.modules.get(serial).map(fetch::Module::points).unwrap_or_default();
         for point in points {
             self.distrust(point, now, effects);
         }

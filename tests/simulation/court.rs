@@ -139,8 +139,9 @@ pub(crate) struct Figures {
     pub(crate) acts: BTreeMap<&'static str, u64>,
 }
 
+/// How far a window has come with the truth of an output.
 #[derive(Clone, Copy, Default)]
-struct Floor {
+pub(crate) struct Floor {
     on: usize,
     level: usize,
 }
@@ -214,8 +215,19 @@ impl Court {
         }
     }
 
-    /// Somebody was shown this now.
+    /// How far this window has come: whoever asks now may not be shown what was before.
+    pub(crate) fn floor(&self, window: Window, point: Point) -> Floor {
+        self.floors.get(&(window, point)).copied().unwrap_or_default()
+    }
+
+    /// Somebody was shown this now, without asking.
     pub(crate) fn shown(&mut self, window: Window, shown: &Shown, now: Duration) {
+        self.shown_after(window, shown, self.floor(window, shown.point), now);
+    }
+
+    /// Somebody was shown this now who asked when the window had come that far. Of two that are answered at one moment
+    /// the one who asked first may get the older value, in either order.
+    pub(crate) fn shown_after(&mut self, window: Window, shown: &Shown, asked: Floor, now: Duration) {
         self.figures.shown += 1;
         let freshness = shown.freshness as u8;
         self.trace((now, shown.point, shown.on, shown.level, freshness));
@@ -238,11 +250,11 @@ impl Court {
         }
         if shown.freshness == Freshness::Fresh {
             self.figures.fresh += 1;
-            self.fresh(window, shown, now);
+            self.fresh(window, shown, asked, now);
         }
     }
 
-    fn fresh(&mut self, window: Window, shown: &Shown, now: Duration) {
+    fn fresh(&mut self, window: Window, shown: &Shown, asked: Floor, now: Duration) {
         let (Some(on), Some(observed)) = (shown.on, shown.observed_at.map(Moment::since_start)) else {
             self.broken(Promise::Freshness, now, || format!("{window:?} fresh without a value: {shown:?}"));
             return;
@@ -258,13 +270,20 @@ impl Court {
         if observed > now {
             self.broken(Promise::Freshness, now, || format!("{window:?} from the future: {shown:?}"));
         }
-        self.fresh_switch(window, shown, on, observed, now);
+        self.fresh_switch((window, asked), shown, on, observed, now);
         if let Some(level) = shown.level.filter(|_| on) {
-            self.fresh_level(window, shown, level, observed, now);
+            self.fresh_level((window, asked), shown, level, observed, now);
         }
     }
 
-    fn fresh_switch(&mut self, window: Window, shown: &Shown, on: bool, observed: Duration, now: Duration) {
+    fn fresh_switch(
+        &mut self,
+        (window, asked): (Window, Floor),
+        shown: &Shown,
+        on: bool,
+        observed: Duration,
+        now: Duration,
+    ) {
         let life = self.truth.of(shown.point);
         if !life.said_on.since(observed, u8::from(on)) {
             let said = life.said_on.tail();
@@ -278,8 +297,8 @@ impl Court {
         let lag = if shown.origin == Some(Origin::Report) { REPORT_LAG } else { REPLY_LAG };
         let floor = self.floors.entry((window, shown.point)).or_default();
         let from = observed.saturating_sub(lag);
-        match (life.on.held(on, from, now, floor.on), life.on.held(on, from, now, 0)) {
-            (Some(version), _) => floor.on = version,
+        match (life.on.held(on, from, now, asked.on), life.on.held(on, from, now, 0)) {
+            (Some(version), _) => floor.on = floor.on.max(version),
             (None, then) => {
                 let promise = if then.is_some() { Promise::Monotonic } else { Promise::Freshness };
                 let (truth, said) = (life.on.tail().to_vec(), life.said_on.tail());
@@ -290,7 +309,14 @@ impl Court {
         }
     }
 
-    fn fresh_level(&mut self, window: Window, shown: &Shown, level: u8, observed: Duration, now: Duration) {
+    fn fresh_level(
+        &mut self,
+        (window, asked): (Window, Floor),
+        shown: &Shown,
+        level: u8,
+        observed: Duration,
+        now: Duration,
+    ) {
         let life = self.truth.of(shown.point);
         if !life.said_level.since(observed, level) {
             let said = life.said_level.tail();
@@ -302,8 +328,8 @@ impl Court {
         }
         let floor = self.floors.entry((window, shown.point)).or_default();
         let from = observed.saturating_sub(REPLY_LAG);
-        match (life.level.held(level, from, now, floor.level), life.level.held(level, from, now, 0)) {
-            (Some(version), _) => floor.level = version,
+        match (life.level.held(level, from, now, asked.level), life.level.held(level, from, now, 0)) {
+            (Some(version), _) => floor.level = floor.level.max(version),
             (None, then) => {
                 let promise = if then.is_some() { Promise::Monotonic } else { Promise::Freshness };
                 let (truth, said) = (life.level.tail().to_vec(), life.said_level.tail());

@@ -17,7 +17,7 @@ use conbusd::policy::switch::{AccessoryState, Target};
 use conbusd::policy::{AccessoryKind, Freshness, Moment, Origin};
 use serde_json::{Value, json};
 
-use crate::court::{Court, Promise, Shown, Window};
+use crate::court::{Court, Floor, Promise, Shown, Window};
 use crate::house::{Lamp, shown};
 use crate::wire::Line;
 
@@ -214,14 +214,14 @@ impl Doors {
         court.shown(window, &Shown { on, level, observed_at, ..*told }, now);
     }
 
-    /// What the HTTP door answers when this lamp shows this; judged.
-    pub(crate) fn http(&self, at: usize, state: &AccessoryState) {
+    /// What the HTTP door answers, to somebody who asked when its window had come that far, when this lamp shows this.
+    pub(crate) fn http(&self, at: usize, state: &AccessoryState, asked: Floor) {
         let Some(face) = self.face_of(self.lamps[at].point) else { return };
         let object: Value = serde_json::from_slice(&http::pane::object(&face, state, moment())).unwrap();
-        self.judge_object(Window::Http, at, &object);
+        self.judge_object((Window::Http, asked), at, &object);
     }
 
-    fn judge_object(&self, window: Window, at: usize, object: &Value) {
+    fn judge_object(&self, (window, asked): (Window, Floor), at: usize, object: &Value) {
         let (lamp, now) = (self.lamps[at], self.line.now());
         let word = |key: &str| object[key].as_str();
         let mut court = self.court.borrow_mut();
@@ -252,7 +252,7 @@ impl Doors {
         if !is_its_own {
             court.broken(Promise::Provenance, now, || format!("{lamp:?} is shown as {object}"));
         }
-        court.shown(window, &shown, now);
+        court.shown_after(window, &shown, asked, now);
     }
 
     fn face_of(&self, point: Point) -> Option<AccessoryFace> {
@@ -345,7 +345,8 @@ impl Doors {
             Some(place) => {
                 let shown = shown(self.lamps[place], state);
                 self.judge_told(place, &shown);
-                self.judge_object(Window::HttpEvent, place, &object);
+                let come = self.court.borrow().floor(Window::HttpEvent, shown.point);
+                self.judge_object((Window::HttpEvent, come), place, &object);
                 self.told.insert(place, shown);
             }
             None if face.kind == AccessoryKind::Group && object["freshness"] == "fresh" => {

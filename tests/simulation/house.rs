@@ -332,12 +332,15 @@ impl House {
             return;
         }
         self.file.write_anew(chance);
-        let (connection, at) = (self.line.connection(), self.line.now());
+        let at = self.line.now();
+        // A link that is down may come up meanwhile: after a pause of the machine its dial is overdue.
+        let kept = self.court.borrow().link_down.is_none().then(|| self.line.connection());
         let reload = self.app.reload(&self.file.parse()).await;
         self.find();
         let mut court = self.court.borrow_mut();
         court.act("reload");
-        court.reloaded(&reload, (connection, self.line.connection()), at..self.line.now());
+        let after = self.line.connection();
+        court.reloaded(&reload, (kept.unwrap_or(after), after), at..self.line.now());
     }
 
     /// The config file has a mistake: it is told, and nothing changes.

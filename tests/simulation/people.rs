@@ -44,6 +44,7 @@ impl House {
         let (asked, asleep) = (line.now(), line.asleep.get());
         let answer = ask(addr, GetState { max_age }, READ_WITHIN * 2);
         let doors = self.doors.clone();
+        let come = [Window::Accessory, Window::Http].map(|window| court.borrow().floor(window, lamp.point));
         spawn_local(async move {
             let answer = answer.await;
             let now = line.now();
@@ -52,10 +53,10 @@ impl House {
             match answer {
                 Ok(state) => {
                     let shown = shown(lamp, &state);
-                    court.shown(Window::Accessory, &shown, now);
+                    court.shown_after(Window::Accessory, &shown, come[0], now);
                     court.wanted(max_age, &shown, now);
                     drop(court);
-                    doors.borrow().http(index, &state);
+                    doors.borrow().http(index, &state, come[1]);
                 }
                 Err(error) => court.trace((now, error as u8)),
             }
@@ -71,6 +72,7 @@ impl House {
         let (asked, asleep) = (line.now(), line.asleep.get());
         let read = Read { point: lamp.point, max_age, urgency: Urgency::Reader, asked_at: moment() };
         let answer = ask(&self.app.cache, read, READ_WITHIN * 2);
+        let come = court.borrow().floor(Window::Cache, lamp.point);
         spawn_local(async move {
             let answer = answer.await;
             let now = line.now();
@@ -86,7 +88,7 @@ impl House {
                         observed_at: reading.observed_at,
                         origin: reading.origin,
                     };
-                    court.shown(Window::Cache, &shown, now);
+                    court.shown_after(Window::Cache, &shown, come, now);
                     court.wanted(max_age, &shown, now);
                 }
                 Err(error) => court.trace((now, error as u8)),

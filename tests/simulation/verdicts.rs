@@ -55,6 +55,20 @@ fn verdict(history: &[(u64, Shown)]) -> Vec<Promise> {
 }
 
 #[test]
+fn of_two_answered_at_one_moment_only_the_one_who_asked_before_may_get_the_older_value() {
+    let told = |asked_before: bool| {
+        let mut court = court();
+        let before = court.floor(Window::Cache, lamp());
+        court.shown(Window::Cache, &shown(false, 20), s(20));
+        let asked = if asked_before { before } else { court.floor(Window::Cache, lamp()) };
+        court.shown_after(Window::Cache, &shown(true, 19), asked, s(20));
+        court.verdicts.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(told(true), []);
+    assert_eq!(told(false), [Promise::Monotonic]);
+}
+
+#[test]
 fn a_report_behind_a_newer_one_is_excused_and_one_that_nobody_sent_so_is_not() {
     let told = |overtaken: bool| {
         let mut court = court();

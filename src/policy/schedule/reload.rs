@@ -45,6 +45,8 @@ impl Schedule {
             }
         }
         let gateways: Vec<GatewayId> = self.lanes.keys().copied().collect();
-        gateways.into_iter().for_each(|gateway| self.settle(gateway));
+        for gateway in gateways {
+            self.settle(gateway);
+        }
     }
 }
