@@ -25,8 +25,7 @@ pub(crate) fn counts() -> Section {
          once and a twentieth more; a goal is what it should be. Instructions are callgrind's, the difference of two \
          lengths; allocations and bytes are those of the arbiter's thread. Bytes are what still lives, a module of four \
          outputs and its four accessories. Those of P5 are resident, of a program that builds nothing else, \
-         beside one `LruCache` of as many entries: a key of 16 bytes, a value of 32. They are counted in the profile \
-         `counts`: a release without link-time optimisation.",
+         beside one `LruCache` of as many entries: a key of 16 bytes, a value of 32. They are counted in a release.",
     );
     let mut rows = Vec::new();
     for line in said.lines() {
