@@ -87,6 +87,17 @@ fn main() -> ExitCode {
             }
             report.missed()
         }
+        ["again", ref wanted @ ..] => {
+            let mut report = Report::begin(PARTS.map(|(name, _)| name).to_vec());
+            for (name, _) in PARTS {
+                let kept = if wanted.contains(&name) { None } else { parts::kept(name) };
+                match kept {
+                    Some(section) => report.add(section),
+                    None => report.add_later(name, parts::measure(name)),
+                }
+            }
+            report.missed()
+        }
         ref wanted => wanted
             .iter()
             .map(|name| {

@@ -31,6 +31,12 @@ pub(crate) fn measure(name: &str) -> Section {
     section
 }
 
+/// What a part found when it was measured last, if that is still there.
+pub(crate) fn kept(name: &str) -> Option<Section> {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("part-{name}.json"));
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
+}
+
 fn run(name: &str, file: &PathBuf, log: &PathBuf) -> Result<Section, String> {
     // What a run before has left is not a figure of this one.
     let _ = fs::remove_file(file);
@@ -96,12 +102,14 @@ pub(crate) struct Report {
     machine: Machine,
     sections: Vec<Section>,
     to_come: Vec<&'static str>,
+    /// Parts that were measured anew, the others being kept from runs before.
+    later: Vec<&'static str>,
 }
 
 impl Report {
     /// A report of parts that are all still to come.
     pub(crate) fn begin(parts: Vec<&'static str>) -> Self {
-        Self { machine: Machine::look(), sections: Vec::new(), to_come: parts }
+        Self { machine: Machine::look(), sections: Vec::new(), to_come: parts, later: Vec::new() }
     }
 
     /// Takes in the next part and writes the report anew.
@@ -109,6 +117,12 @@ impl Report {
         self.to_come.remove(0);
         self.sections.push(section);
         self.write();
+    }
+
+    /// The same of a part that was measured anew.
+    pub(crate) fn add_later(&mut self, name: &'static str, section: Section) {
+        self.later.push(name);
+        self.add(section);
     }
 
     /// How many bars were missed.
@@ -136,6 +150,12 @@ impl Report {
             text += &format!(
                 "**This run did not get to its end.** Not measured: {}.\n\n",
                 self.to_come.join(", ")
+            );
+        }
+        if !self.later.is_empty() {
+            text += &format!(
+                "Measured anew at this commit and this load: {}. The others are kept from the run before.\n\n",
+                self.later.join(", ")
             );
         }
         let judged: Vec<_> = self.sections.iter().flat_map(|section| &section.judged).collect();

@@ -106,8 +106,9 @@ impl Poller {
             debug!(target: "poll", "refresh serial={} urgency={urgency:?}", turn.serial);
             self.refreshes += 1;
             self.warm_ups += u64::from(turn.warm_up);
-            // No room: the next turn comes.
-            let _ = tell(&mut self.cache, Refresh { point: Point { serial: turn.serial, output }, urgency });
+            if !tell(&mut self.cache, Refresh { point: Point { serial: turn.serial, output }, urgency }) {
+                self.schedule.postponed(turn, now());
+            }
         }
         self.alarm.set(self.schedule.next_due(), ctx, |this: &mut Self, ctx| {
             this.alarm.rang();

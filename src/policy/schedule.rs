@@ -25,6 +25,8 @@ const SILENT_MAX: Duration = Duration::from_secs(60);
 const CLEAN_POLLS: u8 = 10;
 /// How much bus time of reads after a connect may be asked for ahead.
 const WARM_UP_AHEAD: Duration = Duration::from_secs(3);
+/// When there was no room for a turn, how long until it is tried again.
+const ROOM_AGAIN: Duration = Duration::from_millis(100);
 /// The least cost of a turn: a free one could be repeated without end.
 const COST_MIN: Duration = Duration::from_millis(1);
 /// The least share of bus time: below it a house would be polled once an hour.
@@ -290,6 +292,20 @@ impl Schedule {
             self.settle(gateway);
         }
         turns
+    }
+
+    /// Puts a turn back for which there was no room: it comes again in a moment. What was never read would else stay
+    /// unknown until somebody uses it.
+    pub fn postponed(&mut self, turn: Turn, now: Moment) {
+        let Some(module) = self.modules.get(&turn.serial) else { return };
+        let (gateway, place) = (module.plan.gateway, module.place);
+        match self.lanes.get_mut(&gateway) {
+            Some(lane) if turn.warm_up => {
+                lane.warm_up.set((place, turn.serial), now + ROOM_AGAIN);
+                self.settle(gateway);
+            }
+            _ => self.early(turn.serial, ROOM_AGAIN, now),
+        }
     }
 
     /// When to call [`Schedule::due`] next.

@@ -107,6 +107,20 @@ fn the_first_reads_go_last_used_first_then_in_the_order_of_the_config() {
 }
 
 #[test]
+fn a_turn_for_which_there_was_no_room_comes_again_in_a_moment() {
+    let mut schedule = Schedule::new(plan(), vec![relay(1), relay(2)]);
+    schedule.link_up(HOME, at(0));
+    let turns = schedule.due(at(0));
+    schedule.postponed(turns[1], at(0));
+    assert_eq!(schedule.due(at(99)), []);
+    assert_eq!(schedule.due(at(100)), [Turn { serial: serial(2), warm_up: true }]);
+    schedule.used(serial(2), at(5_000));
+    let [poll] = schedule.due(at(5_000))[..] else { panic!("a used module is polled") };
+    schedule.postponed(poll, at(5_000));
+    assert_eq!(schedule.next_due().map(|due| due <= at(5_300)), Some(true), "not at its next turn only");
+}
+
+#[test]
 fn a_bridge_or_a_link_module_has_nothing_to_refresh() {
     let bridge = ModulePlan { actor: false, ..relay(2) };
     let mut bench = Bench::new(plan(), vec![relay(1), bridge]);
