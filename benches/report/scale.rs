@@ -237,8 +237,9 @@ pub(crate) fn section() -> Section {
          be, and a bus of 1,000 takes a minute and more to ask all of them once. Known: every output shows \
          whether it is on and every dimmer its level; afterwards the list says that all are fresh. CPU time is the \
          scheduler's, of all threads; a report costs what it takes until it was heard; medians of {} \
-         rounds. With 100 modules on a gateway and more the identity reads go on for a minute or many: they are in the idle \
-         figures, and what a daemon needs at rest is taken off what reports, GETs and lists cost. What is known counts as fresh for an hour.",
+         rounds. With 100 modules on a gateway and more the identity reads go on for a minute or many: they are in \
+         the idle figures, and what a daemon needs at rest is taken off what reports, GETs and lists cost. What is known \
+         counts as fresh for an hour.",
         Size::ON_A_GATEWAY, REPORTS_ROUNDS
     ));
     let rows: Vec<Vec<String>> = grown.iter().map(row).collect();
