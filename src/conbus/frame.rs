@@ -107,18 +107,6 @@ impl Splitter {
     /// Call it again until it answers `None`: that is when the input is empty.
     #[inline]
     pub fn next_piece<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Piece<'a>> {
-        if self.given == Given::Nothing
-            && self.held_bytes() == 0
-            && let Some(frame) = whole_frame(input, self.limit)
-        {
-            *input = &input[frame.len()..];
-            return Some(judge(frame));
-        }
-        self.next_in_parts(input)
-    }
-
-    /// The same when what is next has begun in an earlier read, or is not a frame from end to end.
-    fn next_in_parts<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Piece<'a>> {
         match std::mem::replace(&mut self.given, Given::Nothing) {
             Given::Nothing => {}
             Given::Noise => self.clear_stray(),
@@ -135,6 +123,11 @@ impl Splitter {
             *input = &input[frame.len()..];
             return Some(judge(frame));
         }
+        self.next_in_parts(input)
+    }
+
+    /// The same, byte by byte: what is next has begun in an earlier read, or is not a frame from end to end.
+    fn next_in_parts<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Piece<'a>> {
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
             if self.take(byte) {

@@ -86,8 +86,7 @@ impl fmt::Display for SerialNumber {
     }
 }
 
-/// In one piece: a hash that is fed byte by byte costs more than the look-up.
-// As numbers: five bytes would be compared by a call, and every telegram is looked up by them.
+/// As a number: five bytes would be compared by a call, and every telegram is looked up by them.
 impl PartialEq for SerialNumber {
     fn eq(&self, other: &Self) -> bool {
         self.number() == other.number()
@@ -108,6 +107,7 @@ impl PartialOrd for SerialNumber {
     }
 }
 
+/// In one piece: a hash that is fed byte by byte costs more than the look-up.
 impl Hash for SerialNumber {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.number());

@@ -9,7 +9,7 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::interpret::Installed;
@@ -196,14 +196,13 @@ impl History {
                 (place, Known { point: Some(point), ..before.remove(&place).unwrap_or_default() })
             })
             .collect();
-        let modules: BTreeSet<SerialNumber> = house.modules.iter().map(|(_, module)| module.serial).collect();
-        self.reports.retain(|point, _| modules.contains(&point.serial));
         self.modules = Places::of(
             house
                 .modules
                 .iter()
                 .map(|(gateway, module)| (module.serial, *gateway, module.module_type, module.link)),
         );
+        self.reports.retain(|point, _| self.modules.gateway_of(point.serial).is_some());
         self.plan.house = house;
     }
 
@@ -264,18 +263,20 @@ impl History {
             let doer = self.doer_of(client, now);
             self.begin(Entry { point, client: Some(client), ..Entry::new(place, doer, now) });
         }
-        let Some(number) = self.open_of(place).map(|open| open.number) else { return };
-        self.ring.change(number, |open| {
-            (open.on, open.brightness) = (state.on, state.brightness);
-            match state.freshness {
-                Freshness::Pending => {}
-                Freshness::Fresh if open.is_as_wanted() => open.ended = Some((now, End::Confirmed)),
-                // Refused: it shows what it showed before.
-                Freshness::Fresh | Freshness::Stale | Freshness::Unknown => {
-                    open.ended = Some((now, End::Failed));
+        self.ring.change_open(
+            |entry| entry.place == place,
+            |open| {
+                (open.on, open.brightness) = (state.on, state.brightness);
+                match state.freshness {
+                    Freshness::Pending => {}
+                    Freshness::Fresh if open.is_as_wanted() => open.ended = Some((now, End::Confirmed)),
+                    // Refused: it shows what it showed before.
+                    Freshness::Fresh | Freshness::Stale | Freshness::Unknown => {
+                        open.ended = Some((now, End::Failed));
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Who this client is, if something that it wants has not ended long ago: a group passes its wish on.
@@ -375,9 +376,7 @@ impl History {
 
     /// Something was heard that belongs to an entry like this, if there is one that has not ended.
     fn overheard(&mut self, like: impl Fn(&Entry) -> bool, telegram: &Telegram) {
-        if let Some(number) = self.ring.open(like).map(|open| open.number) {
-            self.ring.change(number, |open| keep(&mut open.heard, telegram));
-        }
+        self.ring.change_open(like, |open| keep(&mut open.heard, telegram));
     }
 
     /// What happened, the newest first: of one accessory, or of all.
@@ -406,9 +405,7 @@ impl History {
     }
 
     fn replaced(&mut self, place: u32, now: Moment) {
-        if let Some(number) = self.open_of(place).map(|open| open.number) {
-            self.ring.change(number, |open| open.ended = Some((now, End::Replaced)));
-        }
+        self.ring.change_open(|entry| entry.place == place, |open| open.ended = Some((now, End::Replaced)));
     }
 
     fn open_of(&self, place: u32) -> Option<&Entry> {

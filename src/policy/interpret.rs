@@ -237,7 +237,8 @@ impl Interpreter {
                     facts.push(Fact::Observed(Observation { point, value, basis, seq, at, not_before: at }));
                 }
             }
-            _ => self.learn(serial, &value),
+            DatapointValue::Link(_) | DatapointValue::TypeCode(_) => self.learn(serial, &value),
+            _ => {}
         }
         if let (None, Some(aspect)) = (asked, Aspect::of(datapoint)) {
             self.doubt(serial, aspect, seq, at, facts);
@@ -276,9 +277,6 @@ impl Interpreter {
 
     /// The map from events to modules follows what the modules say of themselves (protocol reference 5.4).
     fn learn(&mut self, serial: SerialNumber, value: &DatapointValue) {
-        if !matches!(value, DatapointValue::Link(_) | DatapointValue::TypeCode(_)) {
-            return;
-        }
         let Some(known) = self.modules.get(serial) else { return };
         let source = match value {
             DatapointValue::Link(link) => (known.module_type, *link),

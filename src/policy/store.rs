@@ -393,12 +393,10 @@ impl Store {
         }
     }
 
-    /// The points behind a gateway in a fixed order.
+    /// The points behind a gateway, in their order.
     fn points_behind(&self, gateway: GatewayId) -> Vec<Point> {
         let behind = self.modules.all().filter(|module| module.plan.gateway == gateway);
-        let mut points: Vec<Point> = behind.flat_map(Module::points).collect();
-        points.sort_unstable();
-        points
+        behind.flat_map(Module::points).collect()
     }
 
     fn distrust(&mut self, point: Point, now: Moment, effects: &mut Vec<Effect>) {

@@ -48,6 +48,13 @@ impl Ring {
             .find(|entry| like(entry))
     }
 
+    /// Changes the newest like this that has not ended, if there is one.
+    pub(super) fn change_open(&mut self, like: impl Fn(&Entry) -> bool, how: impl FnOnce(&mut Entry)) {
+        if let Some(number) = self.open(like).map(|open| open.number) {
+            self.change(number, how);
+        }
+    }
+
     /// Changes the one of this number, if it is still there; gives it back.
     pub(super) fn change(&mut self, number: u64, how: impl FnOnce(&mut Entry)) -> Option<&Entry> {
         let place = self.place_of(number)?;
