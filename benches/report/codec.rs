@@ -61,9 +61,8 @@ pub(crate) fn section() -> Section {
     let parsed = paired(ROUNDS, || time(parse, &corpus), || time(frame_only, &corpus));
     let mut section = Section::new("3. Codec");
     section.say(format!(
-        "{} bytes in {} telegrams (half reports, a quarter queries, a quarter replies); {ROUNDS} rounds by turns, in each \
-         the quickest of {PASSES} passes. One reply of two tells a state that no report announced, which no house does: \
-         the interpreter has more to say of it than of an evening.",
+        "{} bytes in {} telegrams: half reports, a quarter queries, a quarter replies that tell what was reported; \
+         {ROUNDS} rounds by turns, in each the quickest of {PASSES} passes.",
         corpus.len(),
         frames
     ));

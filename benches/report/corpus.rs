@@ -29,35 +29,35 @@ pub(crate) fn installed() -> Vec<Installed> {
         .collect()
 }
 
-/// So many telegrams: half of them reports, a quarter queries, a quarter their replies. What replies tell goes its own
-/// way: on average each holds one change that no report announced, which a house seldom has.
+/// So many telegrams: half of them reports, a quarter queries, a quarter their replies, which tell what was reported.
 pub(crate) fn telegrams(count: usize) -> Vec<u8> {
-    (0..count as u32).flat_map(|turn| telegram(turn).to_bytes()).collect()
+    let mut on = [0; MODULES as usize + 1];
+    (0..count as u32).flat_map(|turn| telegram(turn, &mut on).to_bytes()).collect()
 }
 
-fn telegram(turn: u32) -> Telegram {
+/// The telegram of this turn; `on` are the outputs of each module, a bit each.
+fn telegram(turn: u32, on: &mut [u8]) -> Telegram {
     let module = turn / 4 % MODULES + 1;
+    let outputs = &mut on[module as usize];
     let from = serial(module);
     match turn % 4 {
-        0 | 1 => event(module, turn),
+        0 | 1 => event(module, turn, outputs),
         2 => System::read(from, Datapoint::OUTPUTS).into(),
-        _ => reply(from, module, turn),
+        _ => reply(from, module, *outputs),
     }
 }
 
-fn event(module: u32, turn: u32) -> Telegram {
+fn event(module: u32, turn: u32, on: &mut u8) -> Telegram {
     let (code, outputs) = if module <= 6 { (7, 4) } else { (35, 3) };
-    let edge = if (turn / 96).is_multiple_of(2) { 'M' } else { 'B' };
     let output = turn % 2 + turn / 48 % (outputs - 1);
+    *on ^= 1 << output;
+    let edge = if *on >> output & 1 == 1 { 'M' } else { 'B' };
     let text = format!("E{code:02}L{module:02}I{}{edge}", 80 + output);
     Telegram::parse_payload(text.as_bytes()).expect("an event")
 }
 
-fn reply(from: SerialNumber, module: u32, turn: u32) -> Telegram {
-    let bits = match module {
-        0..=6 => format!("xxxx{:04b}", turn % 16),
-        _ => format!("xxxxx{:03b}", turn % 8),
-    };
+fn reply(from: SerialNumber, module: u32, on: u8) -> Telegram {
+    let bits = if module <= 6 { format!("xxxx{on:04b}") } else { format!("xxxxx{on:03b}") };
     Reply::new(from, Function::READ_DATAPOINT, format!("12{bits}")).expect("a reply").into()
 }
 
@@ -87,13 +87,13 @@ impl Decoder {
         let (mut input, mut count) = (corpus, 0);
         while let Some(piece) = splitter.next_piece(&mut input) {
             let Piece::Frame(frame) = piece else { continue };
-            let Ok(telegram) = Telegram::parse(frame) else { continue };
+            let Ok(telegram) = &Telegram::parse(frame) else { continue };
             *seq += 1;
             *at += SPACING;
             // Queries are the daemon's own: it does not hear them.
-            match &telegram {
-                Telegram::System(_) => interpreter.sent(&telegram, *seq, *at, facts),
-                _ => interpreter.heard(&telegram, *seq, *at, facts),
+            match telegram {
+                Telegram::System(_) => interpreter.sent(telegram, *seq, *at, facts),
+                _ => interpreter.heard(telegram, *seq, *at, facts),
             }
             count += facts.len();
             facts.clear();

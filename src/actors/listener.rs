@@ -17,7 +17,7 @@ use super::events::{
 use super::{Alarm, Outlet, now, tell};
 use crate::conbus::Telegram;
 use crate::policy::figures::{Sheet, names};
-use crate::policy::interpret::{Attribution, Fact, Installed, Interpreter};
+use crate::policy::interpret::{Answer, Attribution, Fact, Installed, Interpreter, ModuleNews};
 use crate::policy::store::Observation;
 use crate::policy::{BusError, GatewayId, Moment, Storm, StormEffect, StormPlan, earliest};
 
@@ -107,8 +107,13 @@ impl Listener {
     fn tell_one(&mut self, fact: Fact, at: Moment) {
         let facts = &mut self.facts;
         let told = match fact {
-            Fact::Observed(Observation { point, value, basis, seq, at, not_before }) => {
-                tell(&mut facts.observed, PointObserved { point, value, basis, seq, at, not_before })
+            Fact::Observed(seen) => tell_seen(&mut facts.observed, seen),
+            Fact::Answered(answer) => {
+                let lost =
+                    answer.observations().filter(|seen| !tell_seen(&mut facts.observed, *seen)).count();
+                let Answer { serial, datapoint, value, at, .. } = answer;
+                let news = ModuleNews::Value(datapoint, value);
+                tell(&mut facts.module, ModuleObserved { serial, news, at }) && lost == 0
             }
             Fact::Commanded { point, seq, at } => {
                 tell(&mut facts.commanded, PointCommanded { point, seq, at })
@@ -214,6 +219,12 @@ impl Listener {
     }
 }
 
+/// Tells the cache the state of an output; false when there was no room.
+fn tell_seen(outlet: &mut Outlet<PointObserved>, seen: Observation) -> bool {
+    let Observation { point, value, basis, seq, at, not_before } = seen;
+    tell(outlet, PointObserved { point, value, basis, seq, at, not_before })
+}
+
 impl Actor for Listener {
     type Context = Context<Self>;
 
@@ -237,8 +248,10 @@ impl Handler<TelegramReceived> for Listener {
         }
         self.interpreter.heard(&telegram, seq, at, &mut self.found);
         for fact in &mut self.found {
-            if let Fact::Observed(seen) = fact {
-                seen.not_before = waits_since;
+            match fact {
+                Fact::Observed(seen) => seen.not_before = waits_since,
+                Fact::Answered(answer) => answer.not_before = waits_since,
+                _ => {}
             }
         }
         self.tell_found(at);

@@ -24,13 +24,23 @@ fn nibble(letter: u8) -> Option<u8> {
 
 /// The checksum of a telegram: XOR of its payload in two letters (protocol reference 1.2).
 pub fn checksum(payload: &[u8]) -> [u8; 2] {
+    byte_letters(xor(payload))
+}
+
+/// The XOR of all bytes.
+pub(super) fn xor(bytes: &[u8]) -> u8 {
     // Eight bytes at a time: a telegram is too short for the wide registers of a plain fold.
-    let (words, rest) = payload.as_chunks::<8>();
+    let (words, rest) = bytes.as_chunks::<8>();
     let sum = words.iter().fold(0, |sum, word| sum ^ u64::from_ne_bytes(*word));
-    let sum = sum ^ sum >> 32;
-    let sum = sum ^ sum >> 16;
-    let sum = (sum ^ sum >> 8) as u8;
-    byte_letters(rest.iter().fold(sum, |sum, byte| sum ^ byte))
+    rest.iter().fold(xor_of_word(sum), |sum, byte| sum ^ byte)
+}
+
+/// The XOR of the eight bytes of a word.
+#[inline]
+pub(super) fn xor_of_word(word: u64) -> u8 {
+    let word = word ^ word >> 32;
+    let word = word ^ word >> 16;
+    (word ^ word >> 8) as u8
 }
 
 /// The CRC-32 of a table in eight letters, most significant byte first (protocol reference 1.4).

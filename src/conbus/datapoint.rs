@@ -134,6 +134,13 @@ impl Levels {
         self.0[usize::from(output.get())] = Some(level);
     }
 
+    /// The same of the outputs below `count` only.
+    #[must_use]
+    pub fn first(mut self, count: u8) -> Self {
+        self.0.iter_mut().skip(count.into()).for_each(|level| *level = None);
+        self
+    }
+
     /// The listed outputs, lowest first.
     pub fn known(self) -> impl Iterator<Item = (OutputIndex, Percent)> {
         OutputIndex::first(OutputIndex::COUNT_MAX).filter_map(move |output| Some((output, self.get(output)?)))
@@ -218,9 +225,14 @@ pub fn latin1(bytes: &[u8]) -> String {
 
 impl DatapointValue {
     /// Reads the value that followed the code in a reply.
+    #[inline]
     pub fn parse(datapoint: Datapoint, value: &[u8]) -> Self {
         if value == b"??" {
             return Self::Unsupported;
+        }
+        // What is read most, ahead of all others.
+        if datapoint == Datapoint::OUTPUTS {
+            return Self::Outputs(Bitmap::parse(value));
         }
         Self::parse_known(datapoint, value).unwrap_or(Self::Malformed)
     }
@@ -241,7 +253,6 @@ impl DatapointValue {
                 Self::ErrorCode(u8::from_str_radix(std::str::from_utf8(value).ok()?, 16).ok()?)
             }
             Datapoint::INPUTS => Self::Inputs(Bitmap::parse(value)),
-            Datapoint::OUTPUTS => Self::Outputs(Bitmap::parse(value)),
             Datapoint::FIRMWARE_CRC | Datapoint::TABLE_CRC | Datapoint::SECOND_TABLE_CRC => {
                 let bytes: [u8; 4] = checksum::from_letters(value)?.try_into().ok()?;
                 Self::Crc(u32::from_be_bytes(bytes))
@@ -335,5 +346,6 @@ mod tests {
         assert_eq!(levels.to_string(), "00:000[%],01:050[%],02:100[%]");
         let odd = Levels::parse(b"03000[%],01:101[%],09:010[%],x,02:007[%]");
         assert_eq!(odd.known().map(|(output, _)| output.get()).collect::<Vec<_>>(), [2]);
+        assert_eq!((levels.first(2).to_string().as_str(), levels.first(3)), ("00:000[%],01:050[%]", levels));
     }
 }

@@ -6,7 +6,8 @@
 
 use serde::Serialize;
 
-use super::checksum::checksum;
+use super::checksum::{byte_letters, xor, xor_of_word};
+use super::digits::{EACH, zeros};
 
 /// The most bytes that one frame may have on the bus, brackets included; the longest seen has 87.
 pub const FRAME_BYTES_MAX: usize = 128;
@@ -107,27 +108,32 @@ impl Splitter {
     /// Call it again until it answers `None`: that is when the input is empty.
     #[inline]
     pub fn next_piece<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Piece<'a>> {
+        if self.given == Given::Nothing
+            && self.held_bytes() == 0
+            && let Some((piece, rest)) = whole_frame(input, self.limit)
+        {
+            *input = rest;
+            return Some(piece);
+        }
+        self.next_in_parts(input)
+    }
+
+    /// The same, when something was given that was held, or what is next has begun in an earlier read or is not a frame
+    /// from end to end.
+    fn next_in_parts<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Piece<'a>> {
         match std::mem::replace(&mut self.given, Given::Nothing) {
             Given::Nothing => {}
             Given::Noise => self.clear_stray(),
             Given::NoiseThenFrame => {
                 self.clear_stray();
                 self.given = Given::Frame;
-                return Some(judge(&self.frame));
+                return Some(judge_collected(&self.frame));
             }
-            Given::Frame => self.frame.clear(),
+            Given::Frame => {
+                self.frame.clear();
+                return self.next_piece(input);
+            }
         }
-        if self.held_bytes() == 0
-            && let Some(frame) = whole_frame(input, self.limit)
-        {
-            *input = &input[frame.len()..];
-            return Some(judge(frame));
-        }
-        self.next_in_parts(input)
-    }
-
-    /// The same, byte by byte: what is next has begun in an earlier read, or is not a frame from end to end.
-    fn next_in_parts<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Piece<'a>> {
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
             if self.take(byte) {
@@ -161,7 +167,7 @@ impl Splitter {
         } else {
             self.clear_stray();
             self.given = Given::Frame;
-            judge(&self.frame)
+            judge_collected(&self.frame)
         }
     }
 
@@ -216,35 +222,77 @@ impl Splitter {
     }
 }
 
-/// The frame that the input begins with, when it is all there: most are, and need no copy.
+/// The frame that the input begins with, judged, and what follows it; when it is all there: most are, and need no copy
+/// nor a second look.
 #[inline]
-fn whole_frame(input: &[u8], limit: usize) -> Option<&[u8]> {
-    let inside = input.strip_prefix(b"<")?;
-    let inside = &inside[..inside.len().min(limit)];
-    let end = memchr::memchr2(b'<', b'>', inside)?;
-    let frame = &input[..end + 2];
-    (inside[end] == b'>' && frame.len() <= limit).then_some(frame)
+fn whole_frame(input: &[u8], limit: usize) -> Option<(Piece<'_>, &[u8])> {
+    let inside = input[..input.len().min(limit)].strip_prefix(b"<")?;
+    let (words, rest) = inside.as_chunks();
+    let mut scan = Scan { passed: 0, sum: 0 };
+    let found = words.iter().any(|word| scan.ends_in(u64::from_le_bytes(*word)));
+    if !found {
+        // The last eight bytes, without those that were passed: zeros follow the others.
+        let last = u64::from_le_bytes(*inside.last_chunk()?);
+        let passed = 8 - rest.len();
+        (passed < 8 && scan.ends_in(last >> (8 * passed))).then_some(())?;
+    }
+    let (inside, end) = inside.split_at_checked(scan.passed)?;
+    end.starts_with(b">").then_some(())?;
+    let (frame, rest) = input.split_at_checked(inside.len() + 2)?;
+    Some((judge(frame, inside, xor_of_word(scan.sum)), rest))
 }
 
-/// Judges a complete `<...>`: at least a type letter and two checksum letters, which must agree.
-#[inline]
-fn judge(frame: &[u8]) -> Piece<'_> {
-    let noise = |why| Piece::Noise(Noise { bytes: frame, total: frame.len(), why });
+/// The way to the next bracket: how many bytes lie before it, and their XOR in the eight bytes of a word.
+struct Scan {
+    passed: usize,
+    sum: u64,
+}
+
+impl Scan {
+    /// Goes on to the first bracket among eight bytes, the first of which is the lowest; or beyond them when there is
+    /// none.
+    #[inline]
+    fn ends_in(&mut self, word: u64) -> bool {
+        // `<` and `>` differ in one bit.
+        let brackets = zeros((word | (EACH * 0b10)) ^ (EACH * u64::from(b'>')));
+        if brackets == 0 {
+            self.passed += 8;
+            self.sum ^= word;
+            return false;
+        }
+        let bits = brackets.trailing_zeros() & !7;
+        self.passed += bits as usize / 8;
+        self.sum ^= word & ((1 << bits) - 1);
+        true
+    }
+}
+
+/// Judges a complete `<...>` that was collected.
+fn judge_collected(frame: &[u8]) -> Piece<'_> {
     let inside = &frame[1..frame.len() - 1];
-    let Some((payload, letters)) = inside.split_last_chunk::<2>() else {
-        return noise(NoiseCause::Grammar);
-    };
-    if payload.is_empty() {
-        noise(NoiseCause::Grammar)
-    } else if &checksum(payload) == letters {
-        Piece::Frame(Frame { payload })
-    } else {
-        noise(NoiseCause::Checksum)
+    judge(frame, inside, xor(inside))
+}
+
+/// Judges a complete frame by what is between its brackets and the XOR of that: at least a type letter and two checksum
+/// letters, which must agree.
+#[inline]
+fn judge<'a>(frame: &'a [u8], inside: &'a [u8], sum: u8) -> Piece<'a> {
+    let noise = |why| Piece::Noise(Noise { bytes: frame, total: frame.len(), why });
+    match inside.split_last_chunk::<2>() {
+        Some((payload, letters)) if !payload.is_empty() => {
+            if byte_letters(sum ^ letters[0] ^ letters[1]) == *letters {
+                Piece::Frame(Frame { payload })
+            } else {
+                noise(NoiseCause::Checksum)
+            }
+        }
+        _ => noise(NoiseCause::Grammar),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::checksum::checksum;
     use super::*;
     use proptest::prelude::*;
 

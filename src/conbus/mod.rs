@@ -7,10 +7,12 @@ mod action_table;
 pub mod checksum;
 mod datapoint;
 mod describe;
+mod digits;
 mod frame;
 mod function;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod letters;
 mod module;
 mod module_table;
 mod output;

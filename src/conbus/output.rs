@@ -5,6 +5,8 @@ use std::hash::{Hash, Hasher};
 
 use serde::Serialize;
 
+use super::digits::{EACH, zeros};
+
 /// The zero-based number of a module's output, 0 to 7.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct OutputIndex(u8);
@@ -113,14 +115,23 @@ impl Bitmap {
     /// Reads the characters after the last `x`, from the right: the rightmost is output 0. Without any `x` the
     /// last eight count. Anything but `0` and `1` is unknown.
     pub fn parse(text: &[u8]) -> Self {
-        // Each character moves those before it one output up; what is moved beyond the eighth is gone.
-        text.iter().fold(Self::default(), |bitmap, &byte| match byte {
-            b'x' => Self::default(),
-            _ => Self {
-                known: bitmap.known << 1 | u8::from(matches!(byte, b'0' | b'1')),
-                on: bitmap.on << 1 | u8::from(byte == b'1'),
-            },
-        })
+        // What stands before the last eight does not count, and a shorter text is as one that an `x` stands before.
+        let eight = text.last_chunk().copied().unwrap_or_else(|| {
+            let mut eight = [b'x'; 8];
+            eight[8 - text.len()..].copy_from_slice(text);
+            eight
+        });
+        Self::of_eight(eight)
+    }
+
+    fn of_eight(text: [u8; 8]) -> Self {
+        // The rightmost character is the lowest byte. `0` and `1` differ in the lowest bit.
+        let word = u64::from_be_bytes(text);
+        let told = zeros((word & (EACH * 0xFE)) ^ (EACH * u64::from(b'0')));
+        let crosses = zeros(word ^ (EACH * u64::from(b'x')));
+        let behind_the_last = (crosses & crosses.wrapping_neg()).wrapping_sub(1);
+        let known = (told & behind_the_last) >> 7;
+        Self { known: lowest_bits(known), on: lowest_bits(known & word) }
     }
 
     /// The eight characters of a module with `count` outputs: `x` for those it does not have.
@@ -199,9 +210,16 @@ impl Bitmap {
     }
 }
 
+/// The lowest bit of each byte of a word whose other bits are zero, the lowest byte's first.
+fn lowest_bits(word: u64) -> u8 {
+    // Each factor moves the bit of one byte to its place in the highest byte; what else they move there is beyond it.
+    (word.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn states(text: &str) -> Vec<(u8, bool)> {
         Bitmap::parse(text.as_bytes()).known().map(|(output, on)| (output.get(), on)).collect()
@@ -224,6 +242,16 @@ mod tests {
         assert_eq!(states(""), []);
         assert_eq!(states("xxxx1?01"), [(0, true), (1, false), (3, true)]);
         assert_eq!(states("1111111101").len(), 8);
+    }
+
+    proptest! {
+        #[test]
+        fn a_bitmap_is_read_from_the_right_up_to_an_x_or_the_eighth(text in "[01x?]{0,12}") {
+            let told = text.chars().rev().take(8).take_while(|letter| *letter != 'x').enumerate();
+            let told = told.filter(|(_, letter)| matches!(letter, '0' | '1'));
+            let told: Vec<_> = told.map(|(output, letter)| (output as u8, letter == '1')).collect();
+            prop_assert_eq!(states(&text), told);
+        }
     }
 
     #[test]

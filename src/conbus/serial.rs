@@ -7,12 +7,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::digits::Form;
+
 /// The serial number of a module: ten decimal digits, checked once (protocol reference 2).
 ///
-/// It is always printed with ten digits; `0000000000` addresses every module. Kept as five bytes, the highest first:
+/// It is always printed with ten digits; `0000000000` addresses every module. Kept as five bytes, the lowest first:
 /// there are several of it for each output of the house.
 #[derive(Clone, Copy)]
 pub struct SerialNumber([u8; 5]);
+
+const EIGHT_DIGITS: Form = Form::new(*b"00000000");
 
 /// Why a text is not a serial number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,15 +31,21 @@ impl SerialNumber {
     pub fn parse(digits: &[u8]) -> Result<Self, SerialError> {
         let [tens @ (b'0'..=b'9'), ones @ (b'0'..=b'9'), rest @ ..] = digits else { return Err(SerialError) };
         let highest = u64::from(tens - b'0') * 10 + u64::from(ones - b'0');
-        let rest = rest.try_into().ok().and_then(eight_digits).ok_or(SerialError)?;
-        let [_, _, _, bytes @ ..] = (highest * 100_000_000 + rest).to_be_bytes();
-        Ok(Self(bytes))
+        let rest = rest.try_into().ok().and_then(|rest| EIGHT_DIGITS.read(rest)).ok_or(SerialError)?;
+        Ok(Self::of_number(highest * 100_000_000 + rest.number()))
+    }
+
+    /// The one whose ten digits are this number, below 10,000,000,000.
+    #[inline]
+    pub(super) fn of_number(number: u64) -> Self {
+        let [bytes @ .., _, _, _] = number.to_le_bytes();
+        Self(bytes)
     }
 
     /// The ten digits as one number.
-    pub(super) fn number(self) -> u64 {
-        let [highest, lower @ ..] = self.0;
-        u64::from(highest) << 32 | u64::from(u32::from_be_bytes(lower))
+    pub fn number(self) -> u64 {
+        let [lower @ .., highest] = self.0;
+        u64::from(highest) << 32 | u64::from(u32::from_le_bytes(lower))
     }
 
     /// The ten digits as they stand on the wire.
@@ -53,23 +63,6 @@ impl SerialNumber {
     pub fn is_broadcast(self) -> bool {
         self == Self::BROADCAST
     }
-}
-
-/// Eight digits as one number, in three steps of neighbours: digit by digit each would wait for the one before it, and
-/// every reply is read by its serial number.
-fn eight_digits(digits: [u8; 8]) -> Option<u64> {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    // The first digit is the lowest byte.
-    let word = u64::from_le_bytes(digits);
-    // The digits are 0x30 to 0x39: the upper half is 3, and is so still when six is added.
-    let is_three = |word: u64| word & (EACH * 0xF0) == EACH * 0x30;
-    if !is_three(word) || !is_three(word + EACH * 6) {
-        return None;
-    }
-    let ones = word & (EACH * 0x0F);
-    let pairs = (ones.wrapping_mul((10 << 8) + 1) >> 8) & 0x00FF_00FF_00FF_00FF;
-    let fours = (pairs.wrapping_mul((100 << 16) + 1) >> 16) & 0x0000_FFFF_0000_FFFF;
-    Some(fours.wrapping_mul((10_000 << 32) + 1) >> 32)
 }
 
 impl FromStr for SerialNumber {

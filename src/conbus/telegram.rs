@@ -6,9 +6,10 @@
 use std::fmt;
 
 use serde::Serialize;
-use smallvec::SmallVec;
 
 use super::datapoint::latin1;
+use super::digits::Form;
+use super::letters::Letters;
 use super::{
     Datapoint, DatapointValue, Frame, Function, ModuleType, OutputIndex, Percent, SerialNumber, checksum,
 };
@@ -61,18 +62,15 @@ pub struct EventSource {
 impl EventSource {
     /// Reads the stem that a config holds, as `E02L04I01`.
     pub fn parse_stem(text: &str) -> Option<Self> {
-        let source = Self::parse(text.as_bytes().strip_prefix(b"E")?)?;
-        (text.len() == 9).then_some(source)
+        Self::parse(text.as_bytes().strip_prefix(b"E")?.try_into().ok()?)
     }
 
     /// Reads `07L06I80`.
-    fn parse(text: &[u8]) -> Option<Self> {
-        let [t0, t1, b'L', l0, l1, b'I', i0, i1, ..] = *text else { return None };
-        Some(Self {
-            module_type: ModuleType::new(two_digits(t0, t1)?)?,
-            link: two_digits(l0, l1)?,
-            input: two_digits(i0, i1)?,
-        })
+    fn parse(text: [u8; 8]) -> Option<Self> {
+        const FORM: Form = Form::new(*b"00L00I00");
+        let numbers = FORM.read(text)?;
+        let (module_type, link, input) = (numbers.pair(0), numbers.pair(3), numbers.pair(6));
+        Some(Self { module_type: ModuleType::new(module_type)?, link, input })
     }
 }
 
@@ -137,9 +135,6 @@ impl Event {
     }
 }
 
-/// What stands after the `D`: mostly so few bytes that they need no memory of their own.
-type Letters = SmallVec<[u8; 16]>;
-
 /// A request to one module or to all.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct System {
@@ -179,8 +174,8 @@ impl Command {
 }
 
 impl System {
-    fn new(serial: SerialNumber, function: Function, data: impl Into<Vec<u8>>) -> Self {
-        Self { serial, function, data: data.into().into() }
+    fn new(serial: SerialNumber, function: Function, data: impl AsRef<[u8]>) -> Self {
+        Self { serial, function, data: Letters::new(data.as_ref()) }
     }
 
     /// F01 to everyone: who is there?
@@ -250,19 +245,20 @@ impl Reply {
     /// A reply with these data; the emulated house speaks with it.
     ///
     /// `None` when the data hold a bracket, which would forge a frame.
-    pub fn new(serial: SerialNumber, function: Function, data: impl Into<Vec<u8>>) -> Option<Self> {
-        let data = Letters::from_vec(data.into());
-        (!data.iter().any(|byte| matches!(byte, b'<' | b'>'))).then_some(Self { serial, function, data })
+    pub fn new(serial: SerialNumber, function: Function, data: impl AsRef<[u8]>) -> Option<Self> {
+        let data = data.as_ref();
+        let has_bracket = memchr::memchr2(b'<', b'>', data).is_some();
+        (!has_bracket).then(|| Self { serial, function, data: Letters::new(data) })
     }
 
     /// F18: accepted.
     pub fn ack(serial: SerialNumber) -> Self {
-        Self { serial, function: Function::ACK, data: Letters::new() }
+        Self { serial, function: Function::ACK, data: Letters::NONE }
     }
 
     /// F19: refused.
     pub fn nak(serial: SerialNumber) -> Self {
-        Self { serial, function: Function::NAK, data: Letters::new() }
+        Self { serial, function: Function::NAK, data: Letters::NONE }
     }
 
     /// What stands after the `D`.
@@ -304,39 +300,33 @@ pub struct GrammarError;
 
 impl Telegram {
     /// Reads a frame.
+    #[inline]
     pub fn parse(frame: Frame<'_>) -> Result<Self, GrammarError> {
         // A frame ends at the first bracket behind its own: there is none inside.
-        Self::parse_letters(frame.payload()).ok_or(GrammarError)
+        Self::parse_letters(frame.payload())
     }
 
     /// Reads what stands between `<` and the checksum.
     pub fn parse_payload(payload: &[u8]) -> Option<Self> {
         let has_bracket = memchr::memchr2(b'<', b'>', payload).is_some();
-        if has_bracket { None } else { Self::parse_letters(payload) }
+        if has_bracket { None } else { Self::parse_letters(payload).ok() }
     }
 
-    fn parse_letters(payload: &[u8]) -> Option<Self> {
-        let (letter, rest) = payload.split_first()?;
+    #[inline]
+    fn parse_letters(payload: &[u8]) -> Result<Self, GrammarError> {
+        let (letter, rest) = payload.split_first().ok_or(GrammarError)?;
         match letter {
-            b'E' | b'O' => {
-                let bus = if *letter == b'E' { EventBus::Xp } else { EventBus::Cp };
-                let edge = match rest.get(8)? {
-                    b'M' => Edge::Make,
-                    b'B' => Edge::Break,
-                    _ => return None,
-                };
-                let source = EventSource::parse(rest)?;
-                (rest.len() == 9).then_some(Self::Event(Event { bus, source, edge }))
-            }
+            b'E' => Ok(Self::Event(event(EventBus::Xp, rest).ok_or(GrammarError)?)),
+            b'O' => Ok(Self::Event(event(EventBus::Cp, rest).ok_or(GrammarError)?)),
             b'S' => {
-                let (serial, function, data) = addressed(rest)?;
-                Some(Self::System(System { serial, function, data: Letters::from_slice(data) }))
+                let (serial, function, data) = addressed(rest).ok_or(GrammarError)?;
+                Ok(Self::System(System { serial, function, data: Letters::new(data) }))
             }
             b'R' => {
-                let (serial, function, data) = addressed(rest)?;
-                Some(Self::Reply(Reply { serial, function, data: Letters::from_slice(data) }))
+                let (serial, function, data) = addressed(rest).ok_or(GrammarError)?;
+                Ok(Self::Reply(Reply { serial, function, data: Letters::new(data) }))
             }
-            _ => None,
+            _ => Err(GrammarError),
         }
     }
 
@@ -416,11 +406,27 @@ fn two_digits(tens: u8, ones: u8) -> Option<u8> {
     Some(digit(tens)? * 10 + digit(ones)?)
 }
 
+/// Reads `07L06I80M`.
+fn event(bus: EventBus, rest: &[u8]) -> Option<Event> {
+    let (source, edge) = rest.split_first_chunk()?;
+    let edge = match edge {
+        b"M" => Edge::Make,
+        b"B" => Edge::Break,
+        _ => return None,
+    };
+    Some(Event { bus, source: EventSource::parse(*source)?, edge })
+}
+
 /// Reads `0012345008F02D` and what follows.
 fn addressed(rest: &[u8]) -> Option<(SerialNumber, Function, &[u8])> {
-    let (serial, rest) = rest.split_first_chunk::<10>()?;
-    let ([b'F', f0, f1, b'D'], data) = rest.split_first_chunk::<4>()? else { return None };
-    Some((SerialNumber::parse(serial).ok()?, Function::new(two_digits(*f0, *f1)?)?, data))
+    const BEGIN: Form = Form::new(*b"00000000");
+    const END: Form = Form::new(*b"0000F00D");
+    let (head, data) = rest.split_first_chunk::<14>()?;
+    let begin = BEGIN.read(*head.first_chunk()?)?;
+    // The last eight of the fourteen: two digits are in both.
+    let end = END.read(*head.last_chunk()?)?;
+    let serial = SerialNumber::of_number(begin.number() * 100 + u64::from(end.pair(2)));
+    Some((serial, Function::new(end.pair(5))?, data))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Owns what is needed to understand a telegram: which module has which type and link, which queries are out,
 //! and what each module last said. One for each gateway. It stores no state for readers.
 
+mod answer;
 mod installation;
 mod reload;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+pub use self::answer::Answer;
 use self::installation::{Installation, Known};
 use super::Moment;
 use super::outbox::Ending;
@@ -72,8 +74,10 @@ pub enum ModuleNews {
 /// What a telegram tells.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fact {
-    /// The state of an output.
+    /// A report told the state of an output.
     Observed(Observation),
+    /// A module answered a read.
+    Answered(Answer),
     /// A command for an output is under way or was accepted.
     Commanded {
         /// The output.
@@ -191,7 +195,7 @@ impl Interpreter {
     pub fn heard(&mut self, telegram: &Telegram, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
         self.announce(at, facts);
         match telegram {
-            Telegram::Event(event) => self.event(*event, seq, at, facts),
+            Telegram::Event(event) => self.event(event, seq, at, facts),
             // The bridge forwards what other masters ask (protocol reference 5.5).
             Telegram::System(system) => self.system(system, Asked { seq, at }, false, facts),
             Telegram::Reply(reply) => self.reply(reply, seq, at, facts),
@@ -221,29 +225,28 @@ impl Interpreter {
 
     fn reply(&mut self, reply: &Reply, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
         let serial = reply.serial;
-        let Some((datapoint, value)) = reply.value() else {
+        let Some((datapoint, text)) = reply.datapoint() else {
             return self.acknowledged(reply, seq, at, facts);
         };
         let asked = self.attribute(serial, datapoint, at);
         let Some(place) = self.modules.place(serial) else { return };
-        match &value {
-            DatapointValue::Outputs(outputs) => self.outputs(place, *outputs, asked, seq, at, facts),
-            DatapointValue::Levels(levels) => {
-                let (_, known) = self.modules.at_mut(place);
-                let count = known.module_type.outputs();
-                for (output, level) in levels.known().filter(|(output, _)| output.get() < count) {
-                    let (value, basis) = (PointValue::Level(level), Basis::Reply { asked });
-                    let point = Point { serial, output };
-                    facts.push(Fact::Observed(Observation { point, value, basis, seq, at, not_before: at }));
-                }
+        let count = self.modules.at_mut(place).1.module_type.outputs();
+        let value = match DatapointValue::parse(datapoint, text) {
+            DatapointValue::Outputs(outputs) => {
+                let outputs = outputs.first(count);
+                self.polled(place, outputs, asked, at, facts);
+                DatapointValue::Outputs(outputs)
             }
-            DatapointValue::Link(_) | DatapointValue::TypeCode(_) => self.learn(serial, &value),
-            _ => {}
-        }
+            DatapointValue::Levels(levels) => DatapointValue::Levels(levels.first(count)),
+            other => {
+                self.learn(place, &other);
+                other
+            }
+        };
+        facts.push(Fact::Answered(Answer { serial, datapoint, value, asked, seq, at, not_before: at }));
         if let (None, Some(aspect)) = (asked, Aspect::of(datapoint)) {
             self.doubt(serial, aspect, seq, at, facts);
         }
-        facts.push(Fact::Module(serial, ModuleNews::Value(datapoint, value)));
     }
 
     /// A reply that carries no value may answer a command.
@@ -272,12 +275,16 @@ impl Interpreter {
 
     /// Queries of other masters that nobody answered in time count no longer.
     fn forget_foreign(&mut self, now: Moment) {
-        self.open.retain(|query| query.ours || now < query.asked.at + FOREIGN_QUERY_LIFE);
+        let over = |query: &Query| !query.ours && query.asked.at + FOREIGN_QUERY_LIFE <= now;
+        // Mostly there is one query and it is ours.
+        if self.open.iter().any(over) {
+            self.open.retain(|query| !over(query));
+        }
     }
 
     /// The map from events to modules follows what the modules say of themselves (protocol reference 5.4).
-    fn learn(&mut self, serial: SerialNumber, value: &DatapointValue) {
-        let Some(known) = self.modules.get(serial) else { return };
+    fn learn(&mut self, place: usize, value: &DatapointValue) {
+        let (serial, known) = self.modules.at_mut(place);
         let source = match value {
             DatapointValue::Link(link) => (known.module_type, *link),
             // A type with other outputs than the configured one would change which outputs exist: it is only
@@ -290,23 +297,17 @@ impl Interpreter {
         self.modules.moved(serial, source);
     }
 
-    fn outputs(
+    /// A module told which of its outputs are on: was that known?
+    fn polled(
         &mut self,
         place: usize,
         heard: Bitmap,
         asked: Option<Asked>,
-        seq: u64,
         at: Moment,
         facts: &mut Vec<Fact>,
     ) {
-        let (serial, known) = self.modules.at_mut(place);
-        let heard = heard.first(known.module_type.outputs());
-        for (output, on) in heard.known() {
-            let point = Point { serial, output };
-            let (value, basis) = (PointValue::On(on), Basis::Reply { asked });
-            facts.push(Fact::Observed(Observation { point, value, basis, seq, at, not_before: at }));
-        }
         let Some(asked) = asked else { return };
+        let (serial, known) = self.modules.at_mut(place);
         let changed = known.replied(heard, asked.seq);
         self.pending.extend(changed.known().map(|(output, on)| Pending { serial, output, on, at }));
         if !changed.is_empty() {
@@ -326,7 +327,8 @@ impl Interpreter {
         }
     }
 
-    fn event(&mut self, event: Event, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "a copy waits until it has been written in full")]
+    fn event(&mut self, event: &Event, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
         match event.meaning() {
             EventMeaning::OutputReport(output) if event.bus == EventBus::Xp => {
                 self.report(event, output, seq, at, facts);
@@ -335,7 +337,8 @@ impl Interpreter {
         }
     }
 
-    fn report(&mut self, event: Event, output: OutputIndex, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "a copy waits until it has been written in full")]
+    fn report(&mut self, event: &Event, output: OutputIndex, seq: u64, at: Moment, facts: &mut Vec<Fact>) {
         let EventSource { module_type, link, .. } = event.source;
         let Some((serial, known)) = self.modules.sender_mut((module_type, link)) else {
             let before = facts.len();

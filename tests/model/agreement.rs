@@ -77,9 +77,7 @@ impl Built {
                 let source = EventSource::parse_stem("E07L01I80").unwrap();
                 Event { bus: EventBus::Xp, source, edge: Edge::of_output(version % 2 == 1) }.into()
             }
-            Told::Acknowledged { .. } => {
-                Reply::new(self.point.serial, Function::ACK, b"D".to_vec()).unwrap().into()
-            }
+            Told::Acknowledged { .. } => Reply::new(self.point.serial, Function::ACK, b"D").unwrap().into(),
         }
     }
 
@@ -124,6 +122,9 @@ impl Built {
         for fact in facts {
             match fact {
                 Fact::Observed(seen) => self.store.observed(seen, &mut Vec::new()),
+                Fact::Answered(answer) => {
+                    answer.observations().for_each(|seen| self.store.observed(seen, &mut Vec::new()));
+                }
                 Fact::Commanded { point, seq, at } => self.store.commanded(point, seq, at),
                 Fact::Doubtful { point, aspect, at, .. } => self.store.doubtful(point, aspect, at),
                 _ => {}

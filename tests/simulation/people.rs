@@ -230,7 +230,7 @@ impl House {
             1 => (serial, Function::READ_DATAPOINT, "5500,00"),
             _ => (serial, Function::new(77).unwrap(), "D"),
         };
-        let reply = Reply::new(serial, function, told.as_bytes().to_vec()).unwrap();
+        let reply = Reply::new(serial, function, told.as_bytes()).unwrap();
         self.court.borrow_mut().act("misaddressed");
         self.line.say_later(conbusd::conbus::Telegram::from(reply).to_bytes(), Duration::ZERO);
     }

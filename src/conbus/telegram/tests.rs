@@ -119,9 +119,9 @@ fn any_telegram() -> impl Strategy<Value = Telegram> {
     let addressed = (serial, 0u8..100, data, any::<bool>()).prop_map(|(serial, function, data, is_reply)| {
         let function = Function::new(function).unwrap();
         if is_reply {
-            Reply { serial, function, data: data.into() }.into()
+            Reply { serial, function, data: Letters::new(&data) }.into()
         } else {
-            System { serial, function, data: data.into() }.into()
+            System { serial, function, data: Letters::new(&data) }.into()
         }
     });
     let event = (0u8..100, 0u8..100, 0u8..100, any::<bool>(), any::<bool>()).prop_map(

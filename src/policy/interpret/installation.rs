@@ -1,5 +1,7 @@
 //! Which modules there are and what each last said, found by serial number and by what their events carry.
 
+use std::ops::Range;
+
 use super::{Bitmap, Moment, OutputIndex, Point};
 use crate::conbus::{ModuleType, SerialNumber};
 
@@ -56,6 +58,14 @@ type Source = (ModuleType, u8);
 /// A link number has two digits.
 const LINKS: usize = 100;
 
+/// On how many shelves the modules stand: few homes have more of them.
+const SHELVES: usize = 128;
+
+/// On which shelf a module stands: its last bits differ from its neighbours'.
+fn shelf(serial: SerialNumber) -> usize {
+    (serial.number() % SHELVES as u64) as usize
+}
+
 /// A module by what its events carry.
 #[derive(Clone, Copy, Debug)]
 struct Sender {
@@ -63,41 +73,56 @@ struct Sender {
     place: usize,
 }
 
-/// The modules behind one gateway. A search by serial number takes the logarithm of how many there are, a search by
-/// what an event carries looks at those with its link.
+/// Where in a sorted list those of each number begin: `N` is one more than the numbers.
+#[derive(Debug)]
+struct Begins<const N: usize>([usize; N]);
+
+impl<const N: usize> Begins<N> {
+    /// Those of a list with so many entries, sorted by their numbers.
+    fn new(entries: usize, number: impl Fn(usize) -> usize) -> Self {
+        let mut begin = 0;
+        Self(std::array::from_fn(|of| {
+            while begin < entries && number(begin) < of {
+                begin += 1;
+            }
+            begin
+        }))
+    }
+
+    /// The entries of a number; of one that is too high there are none.
+    fn of(&self, number: usize) -> Range<usize> {
+        match self.0.get(number..number + 2) {
+            Some(&[begin, end]) => begin..end,
+            _ => 0..0,
+        }
+    }
+}
+
+/// The modules behind one gateway. A search by serial number looks at those on its shelf, a search by what an event
+/// carries at those with its link.
 #[derive(Debug)]
 pub(super) struct Installation {
-    /// In the order of their numbers.
+    /// In the order of their shelves.
     modules: Vec<(SerialNumber, Known)>,
+    shelves: Begins<{ SHELVES + 1 }>,
     /// In the order of their links; of some sources there are several.
     senders: Vec<Sender>,
-    /// Where the senders of each link begin.
-    links: [usize; LINKS + 1],
+    links: Begins<{ LINKS + 1 }>,
 }
 
 impl Installation {
     pub(super) fn new(modules: impl IntoIterator<Item = (SerialNumber, Known)>) -> Self {
         let mut modules: Vec<_> = modules.into_iter().collect();
-        modules.sort_by_key(|(serial, _)| *serial);
+        modules.sort_by_key(|(serial, _)| (shelf(*serial), *serial));
         modules.dedup_by_key(|(serial, _)| *serial);
-        let mut installation = Self { modules, senders: Vec::new(), links: [0; LINKS + 1] };
-        installation.index();
-        installation
-    }
-
-    fn index(&mut self) {
-        let mut places: Vec<usize> = (0..self.modules.len()).collect();
-        places.sort_by_key(|place| self.modules[*place].1.link);
-        for (link, begin) in self.links.iter_mut().enumerate() {
-            *begin = places.partition_point(|place| usize::from(self.modules[*place].1.link) < link);
-        }
-        let sender = |place: usize| Sender { module_type: self.modules[place].1.module_type, place };
-        self.senders = places.into_iter().map(sender).collect();
+        let shelves = Begins::new(modules.len(), |place| shelf(modules[place].0));
+        let (senders, links) = senders(&modules);
+        Self { modules, shelves, senders, links }
     }
 
     /// Where the module with this number is.
     pub(super) fn place(&self, serial: SerialNumber) -> Option<usize> {
-        self.modules.binary_search_by_key(&serial, |(serial, _)| *serial).ok()
+        self.shelves.of(shelf(serial)).find(|place| self.modules[*place].0 == serial)
     }
 
     pub(super) fn has(&self, serial: SerialNumber) -> bool {
@@ -147,11 +172,7 @@ impl Installation {
     }
 
     fn places(&self, (module_type, link): Source) -> impl Iterator<Item = usize> {
-        let link = usize::from(link);
-        let of_link = match self.links.get(link..link + 2) {
-            Some(&[begin, end]) => &self.senders[begin..end],
-            _ => &[],
-        };
+        let of_link = &self.senders[self.links.of(link.into())];
         of_link.iter().filter(move |sender| sender.module_type == module_type).map(|sender| sender.place)
     }
 
@@ -160,7 +181,17 @@ impl Installation {
         let Some(known) = self.get_mut(serial) else { return };
         if (known.module_type, known.link) != source {
             (known.module_type, known.link) = source;
-            self.index();
+            (self.senders, self.links) = senders(&self.modules);
         }
     }
+}
+
+/// The modules in the order of their links.
+fn senders(modules: &[(SerialNumber, Known)]) -> (Vec<Sender>, Begins<{ LINKS + 1 }>) {
+    let link = |place: usize| usize::from(modules[place].1.link);
+    let sender = |place: usize| Sender { module_type: modules[place].1.module_type, place };
+    let mut senders: Vec<_> = (0..modules.len()).map(sender).collect();
+    senders.sort_by_key(|sender| link(sender.place));
+    let links = Begins::new(senders.len(), |at| link(senders[at].place));
+    (senders, links)
 }

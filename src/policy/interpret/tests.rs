@@ -60,29 +60,36 @@ impl Bench {
     }
 
     fn states(&mut self) -> Vec<(u8, bool, Option<u64>)> {
-        let states = self.facts.iter().filter_map(|fact| match fact {
-            Fact::Observed(Observation { point, value: PointValue::On(on), basis, .. }) => {
-                let asked = match basis {
-                    Basis::Report => None,
-                    Basis::Reply { asked } => Some(asked.map_or(0, |asked| asked.seq)),
-                };
-                Some((point.output.get(), *on, asked))
-            }
-            _ => None,
+        let told = self.facts.iter().flat_map(observed);
+        let states = told.filter_map(|Observation { point, value, basis, .. }| {
+            let asked = match basis {
+                Basis::Report => None,
+                Basis::Reply { asked } => Some(asked.map_or(0, |asked| asked.seq)),
+            };
+            let PointValue::On(on) = value else { return None };
+            Some((point.output.get(), on, asked))
         });
         let states = states.collect();
-        self.facts.retain(|fact| !matches!(fact, Fact::Observed(_)));
+        self.facts.retain(|fact| observed(fact).is_empty());
         states
     }
 
     fn news(&mut self) -> Vec<ModuleNews> {
         let facts = std::mem::take(&mut self.facts);
         let news = facts.into_iter().filter_map(|fact| match fact {
-            Fact::Module(_, ModuleNews::Value(..)) => None,
             Fact::Module(_, news) => Some(news),
             _ => None,
         });
         news.collect()
+    }
+}
+
+/// What a fact tells of outputs.
+fn observed(fact: &Fact) -> Vec<Observation> {
+    match fact {
+        Fact::Observed(seen) => vec![*seen],
+        Fact::Answered(answer) => answer.observations().collect(),
+        _ => vec![],
     }
 }
 
@@ -268,14 +275,10 @@ fn another_config_forgets_nothing_of_those_that_stay() {
     let installed = |n, module_type, link| Installed { serial: serial(n), module_type, link };
     bench.interpreter.reinstall([installed(8, ModuleType::XP24, 7), installed(9, ModuleType::XP24, 6)]);
     bench.heard(&outputs(8, "xxxx0001"), 50);
-    let asked: Vec<_> = bench.facts.iter().filter(|fact| matches!(fact, Fact::Observed(_))).collect();
-    assert_eq!(asked.len(), 4, "the query of before is answered: {:?}", bench.facts);
+    let asked = bench.facts.iter().flat_map(observed);
+    assert_eq!(asked.count(), 4, "the query of before is answered: {:?}", bench.facts);
     bench.facts.clear();
     bench.heard(&event("E07L06I81", Edge::Make), 60);
-    let points: Vec<Point> = bench
-        .facts
-        .iter()
-        .filter_map(|fact| if let Fact::Observed(seen) = fact { Some(seen.point) } else { None })
-        .collect();
+    let points: Vec<Point> = bench.facts.iter().flat_map(observed).map(|seen| seen.point).collect();
     assert_eq!(points, [Point { serial: serial(9), output: output(1) }], "link 6 is another module's now");
 }
