@@ -41,6 +41,10 @@ fn config(address: &str, homekit: u16, pin: &str) -> String {
     text
 }
 
+/// A group of two relays of the second module, and a scene that puts one of them out.
+const TOGETHER: &str = "[[group]]\nid = \"both\"\nname = \"Both\"\nmembers = [\"m2o0\", \"m2o1\"]\n\
+                        [[scene]]\nid = \"half\"\nname = \"Half\"\ntargets = [{ accessory = \"m2o0\", on = false }]\n";
+
 /// An emulated house and a daemon with a HomeKit door, each a process of its own.
 struct House {
     folder: TempDir,
@@ -51,11 +55,13 @@ struct House {
 }
 
 impl House {
-    fn start() -> Self {
+    /// The house with these groups and scenes.
+    fn start(together: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (bus, orders, homekit) = (free_port(), free_port(), free_port());
         let pin = format!("pin = \"{CODE}\"");
-        write_config(folder.path(), &config(&format!("127.0.0.1:{bus}"), homekit, &pin));
+        let text = config(&format!("127.0.0.1:{bus}"), homekit, &pin) + together;
+        write_config(folder.path(), &text);
         let (listen, control) = (format!("127.0.0.1:{bus}"), format!("127.0.0.1:{orders}"));
         let arguments = ["emulator", "--listen", &listen, "--control", &control];
         let mut gateway = Program::start(&arguments, folder.path());
@@ -101,7 +107,7 @@ fn skipped(variable: &str) -> Option<String> {
 #[test]
 fn home_assistants_controller_finds_pairs_uses_and_leaves() {
     let Some(python) = skipped("CONBUSD_HOMEKIT_PYTHON") else { return };
-    let house = House::start();
+    let house = House::start(TOGETHER);
     house.is_driven_by(&mut Command::new(python), "aio.py");
     house.finish();
 }
@@ -109,7 +115,7 @@ fn home_assistants_controller_finds_pairs_uses_and_leaves() {
 #[test]
 fn a_second_controller_pairs_uses_and_leaves() {
     let Some(packages) = skipped("CONBUSD_HOMEKIT_NODE_PATH") else { return };
-    let house = House::start();
+    let house = House::start("");
     house.is_driven_by(Command::new("node").env("NODE_PATH", packages), "hap.js");
     house.finish();
 }

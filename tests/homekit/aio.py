@@ -21,7 +21,9 @@ from aiohomekit.zeroconf import HomeKitService
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 KIND = "_hap._tcp.local."
-ON, BRIGHTNESS, IDENTIFY = "25", "8", "14"
+ON, BRIGHTNESS, IDENTIFY, NAME = "25", "8", "14", "23"
+# What is no output but several of them.
+TOGETHER = {"Both", "Half"}
 
 
 async def find(zeroconf, port, known, within=15):
@@ -43,15 +45,25 @@ def short(kind):
     return kind.split("-")[0].lstrip("0")
 
 
+def owned(accessory):
+    """kind of characteristic -> characteristic"""
+    return {short(own["type"]): own for unit in accessory["services"] for own in unit["characteristics"]}
+
+
 def lamps(accessories):
-    """aid -> {kind of characteristic: iid}, without the bridge."""
+    """aid -> {kind of characteristic: iid}, without the bridge, groups and scenes."""
     found = {}
     for accessory in accessories:
-        if accessory["aid"] != 1:
-            found[accessory["aid"]] = {
-                short(own["type"]): own["iid"] for unit in accessory["services"] for own in unit["characteristics"]
-            }
+        own = owned(accessory)
+        if accessory["aid"] != 1 and own[NAME]["value"] not in TOGETHER:
+            found[accessory["aid"]] = {kind: one["iid"] for kind, one in own.items()}
     return found
+
+
+def switch(accessories, name):
+    """The aid and iid of the switch of the accessory with this name."""
+    accessory = next(one for one in accessories if owned(one)[NAME]["value"] == name)
+    return accessory["aid"], owned(accessory)[ON]["iid"]
 
 
 async def order(port, **order):
@@ -157,6 +169,50 @@ async def use(pairing, control):
     assert await telegrams(control, "S0012345001F05D") > 0, "no module blinked"
 
 
+async def together(pairing, control):
+    """A group is a lamp that is its members, a scene a switch that falls back."""
+    accessories = await pairing.list_accessories_and_characteristics()
+    both, half = switch(accessories, "Both"), switch(accessories, "Half")
+    # What each of them is told to be, the last of it last.
+    heard, pass_on = {both: [], half: []}, pairing.event_received
+
+    def event_received(event):
+        for one in event["characteristics"]:
+            heard.get((one["aid"], one["iid"]), []).append(one.get("value"))
+        pass_on(event)
+
+    pairing.event_received = event_received
+    await pairing.subscribe([both, half])
+
+    async def is_in_the_house(first, second):
+        end = time.monotonic() + 10
+        while (await levels(control, "0012345002"))[:2] != [first, second]:
+            assert time.monotonic() < end, await levels(control, "0012345002")
+            await asyncio.sleep(0.1)
+
+    async def shows(on):
+        end = time.monotonic() + 10
+        while (await pairing.get_characteristics([both]))[both]["value"] is not on:
+            assert time.monotonic() < end, "the group does not show what its members are"
+            await asyncio.sleep(0.1)
+
+    for on in (False, True):
+        assert await pairing.put_characteristics([(*both, on)]) == {}
+        assert (await pairing.get_characteristics([both]))[both]["value"] is on
+        await is_in_the_house(100 * on, 100 * on)
+    heard[both].clear()
+    assert await pairing.put_characteristics([(*half, True)]) == {}
+    await is_in_the_house(0, 100)
+    await shows(True)
+    await until(lambda: heard[half][-1:] == [False], 10)
+    assert False not in heard[both], "one of its lamps is on"
+    await order(control, do="turn", serial="0012345002", output=1, on=False)
+    await until(lambda: heard[both][-1:] == [False], 10)
+    await shows(False)
+    pairing.event_received = pass_on
+    await pairing.unsubscribe([both, half])
+
+
 async def second(controller, pairing, discovery):
     """A second controller is added, used, and removed; the removed one is out at once."""
     from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -197,6 +253,7 @@ async def main(port, pin, control):
             pairing = await finish(pin)
             await find(zeroconf, port, lambda found: found.status_flags == StatusFlags(0))
             await use(pairing, control)
+            await together(pairing, control)
             await second(controller, pairing, IpDiscovery(controller, description))
             await pairing.remove_pairing(pairing.pairing_data["iOSPairingId"])
             await pairing.close()
