@@ -14,6 +14,9 @@ use crate::programs::{Daemon, Events, Other, clock};
 const TURNS: usize = 100;
 const ROUNDS: usize = 5;
 
+/// Before each of them: a processor that has just worked is quicker than one that was asleep, and on a bus it was.
+const REST: Duration = Duration::from_millis(3);
+
 /// Event streams that hear the same change.
 const LISTENERS: usize = 16;
 
@@ -90,17 +93,18 @@ fn turn(
     times: &mut Times,
 ) {
     let bytes = report(number);
+    std::thread::sleep(REST);
     let begun = clock();
     wire.write_all(&bytes).unwrap();
     for events in readers {
         events.next("accessory", "");
     }
     times.ours.push(begun.elapsed().as_secs_f64() * 1e6);
+    std::thread::sleep(REST);
     let begun = clock();
     bounce.write_all(&bytes).unwrap();
     bounce.read_exact(&mut vec![0; bytes.len()]).unwrap();
     times.floor.push(begun.elapsed().as_secs_f64() * 1e6);
-    std::thread::sleep(Duration::from_millis(3));
 }
 
 pub(crate) fn section() -> Section {
@@ -132,9 +136,10 @@ fn written(one: &Times, many: &Times) -> Section {
         "A report of {} bytes is written into the gateway's socket of a running daemon; the clock stops when its \
          `accessory` event has been read from `/api/events`: two hops over loopback between two programs, and what \
          lies between them. The floor is an echo of the same bytes by another program: the same two hops. {ROUNDS} \
-         rounds of {TURNS} turns each, with new event streams; every turn is followed by its echo, and the ratio is the \
-         median of these pairs.",
-        report(0).len()
+         rounds of {TURNS} turns each, with new event streams; every turn is followed by its echo, {} ms before each \
+         of the two are at rest, and the ratio is the median of these pairs.",
+        report(0).len(),
+        REST.as_millis()
     ));
     let row = |what: &str, times: &[f64], ratio: f64| {
         let part = |part: f64| number(quantile(times.iter().copied(), part));

@@ -7,6 +7,7 @@ mod captures;
 mod command_line;
 mod faults;
 mod house;
+mod killed;
 mod latency;
 mod moving;
 mod programs;

@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use conbusd::vault::{FileVault, Vault as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha512};
 
+use crate::killed::last_word;
 use crate::programs::{CONBUSD, Pair, Program, ask, config, eventually, free_port, pause, write_config};
 
 /// Tells the child where to write.
@@ -56,25 +56,6 @@ fn write_for_ever(place: &str) {
     }
 }
 
-/// Runs the child, kills it `after` its first write, and gives the last number that it called safe.
-fn write_and_die(place: &Path, after: Duration) -> u64 {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", KILLED, "--nocapture"])
-        .env(WHERE, place)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    // The first line shares its line with what the test harness says.
-    let number = |line: String| line.rsplit_once("safe ").and_then(|(_, number)| number.parse().ok());
-    let first = lines.find_map(number).unwrap();
-    pause(after);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    lines.filter_map(number).fold(first, u64::max)
-}
-
 #[test]
 fn killed_at_200_random_moments_the_state_is_old_or_new_and_never_torn() {
     if let Ok(place) = std::env::var(WHERE) {
@@ -84,7 +65,8 @@ fn killed_at_200_random_moments_the_state_is_old_or_new_and_never_torn() {
     let place = folder.path().join("state.json");
     let mut chance = fastrand::Rng::with_seed(28);
     for round in 0..200 {
-        let safe = write_and_die(&place, Duration::from_micros(chance.u64(0..8000)));
+        let after = Duration::from_micros(chance.u64(0..8000));
+        let safe = last_word(KILLED, WHERE, &place, after);
         let restored = restore(&FileVault::new(place.clone()), WALL);
         let number = number_of(&restored.snapshot);
         assert!((safe..=safe + 1).contains(&number), "round {round}: {number} after {safe} was safe");

@@ -1,9 +1,10 @@
 //! Claims about a store that is killed while it writes: nobody who was told that he is paired is forgotten, and no lamp
 //! gets another number.
 
-use std::io::{BufRead, BufReader};
+#[path = "../../../../tests/daemon/killed.rs"]
+mod child;
+
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use super::*;
 use crate::doors::homekit::pairings::{Controller, change};
@@ -78,26 +79,6 @@ fn live_for_ever(store: &Path) {
     });
 }
 
-/// Runs the child, kills it `after` its first round, and gives the last number that it called safe.
-#[expect(clippy::disallowed_methods, reason = "a test beside the child's process")]
-fn live_and_die(store: &Path, after: Duration) -> usize {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", KILLED, "--nocapture"])
-        .env(WHERE, store)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    // The first line shares its line with what the test harness says.
-    let number = |line: String| line.rsplit_once("safe ").and_then(|(_, number)| number.parse().ok());
-    let first = lines.find_map(number).unwrap();
-    std::thread::sleep(after);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    lines.filter_map(number).fold(first, usize::max)
-}
-
 #[test]
 fn killed_at_200_random_moments_no_pairing_and_no_number_is_lost() {
     if let Some(store) = std::env::var_os(WHERE) {
@@ -111,7 +92,8 @@ fn killed_at_200_random_moments_no_pairing_and_no_number_is_lost() {
     crate::vault::replace(&store, &first.encode()).unwrap();
     let mut chance = fastrand::Rng::with_seed(28);
     for round in 0..200 {
-        let safe = live_and_die(&store, Duration::from_micros(chance.u64(0..8000)));
+        let after = Duration::from_micros(chance.u64(0..8000));
+        let safe = child::last_word(KILLED, WHERE, &store, after) as usize;
         let state = load(&store);
         let number = rounds(&state);
         assert!((safe..=safe + 1).contains(&number), "round {round}: {number} after {safe} was safe");
