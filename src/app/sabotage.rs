@@ -1,6 +1,7 @@
 //! Breaks a running daemon on purpose, so that tests see how the whole of it ends. Debug builds only: no release has it.
 //!
-//! `CONBUSD_SABOTAGE=panic` lets an actor panic, `CONBUSD_SABOTAGE=poller` ends the poller; both a little after the start.
+//! `CONBUSD_SABOTAGE=panic` lets an actor panic, `CONBUSD_SABOTAGE=stuck` lets one never return, and
+//! `CONBUSD_SABOTAGE=poller` ends the poller; each a little after the start.
 
 use std::time::Duration;
 
@@ -17,13 +18,20 @@ const WHAT: &str = "CONBUSD_SABOTAGE";
 /// Whoever watches has seen that it lives.
 const AFTER: Duration = Duration::from_secs(1);
 
-struct Fragile;
+/// An actor that does this and nothing else.
+struct Fragile(fn());
 
 impl Actor for Fragile {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.run_later(AFTER, |_, _| panic!("sabotage in an actor"));
+        ctx.run_later(AFTER, |this, _| this.0());
+    }
+}
+
+fn never_return() {
+    loop {
+        std::thread::park();
     }
 }
 
@@ -33,7 +41,10 @@ pub(super) fn begin(app: &App) {
     warn!(target: "app", "sabotage what={what}");
     match what.as_str() {
         "panic" => {
-            Fragile.start();
+            Fragile(|| panic!("sabotage in an actor")).start();
+        }
+        "stuck" => {
+            Fragile(never_return).start();
         }
         "poller" => {
             let poller = app.poller.clone();

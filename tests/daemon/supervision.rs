@@ -128,27 +128,48 @@ fn ready_is_told_when_the_doors_listen_then_signs_of_life_then_the_end() {
     assert!(socket.recv(&mut [0; 512]).is_err(), "nothing after the end");
 }
 
-#[test]
-fn no_sign_of_life_is_given_for_a_daemon_one_of_whose_actors_is_gone() {
-    if !cfg!(debug_assertions) {
-        return;
-    }
+/// A daemon that is broken so a little after its start; what it tells comes out of the socket. It has lived.
+fn broken(sabotage: &str) -> (tempfile::TempDir, UnixDatagram, Program) {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("notify");
     let socket = UnixDatagram::bind(&place).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     write_config(folder.path(), &config("emulator", free_port()));
     let environment =
-        [("NOTIFY_SOCKET", place.to_str().unwrap()), ("WATCHDOG_USEC", "400000"), (SABOTAGE, "poller")];
-    let mut daemon = Program::start_with(&["run"], folder.path(), &environment);
+        [("NOTIFY_SOCKET", place.to_str().unwrap()), ("WATCHDOG_USEC", "400000"), (SABOTAGE, sabotage)];
+    let daemon = Program::start_with(&["run"], folder.path(), &environment);
     assert_eq!(told(&socket), "READY=1");
     assert_eq!(told(&socket), "WATCHDOG=1", "it lived");
-    daemon.says("the actors do not answer, no sign of life is given");
-    // One may have been under way.
+    (folder, socket, daemon)
+}
+
+/// No sign of life comes in five times the patience of the system.
+fn stays_silent(socket: &UnixDatagram) {
     socket.set_nonblocking(true).unwrap();
     while socket.recv(&mut [0; 512]).is_ok() {}
     pause(Duration::from_secs(2));
     assert!(socket.recv(&mut [0; 512]).is_err(), "five times the patience of the system later");
+}
+
+#[test]
+fn no_sign_of_life_is_given_for_a_daemon_one_of_whose_actors_is_gone() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let (_folder, socket, mut daemon) = broken("poller");
+    daemon.says("the actors do not answer, no sign of life is given");
+    stays_silent(&socket);
+}
+
+#[test]
+fn no_sign_of_life_is_given_for_a_daemon_one_of_whose_actors_never_returns() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let (_folder, socket, _daemon) = broken("stuck");
+    // Longer than an actor that is to get stuck lives, and than the signs until then need.
+    pause(Duration::from_secs(3));
+    stays_silent(&socket);
 }
 
 fn unit() -> PathBuf {
