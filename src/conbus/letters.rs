@@ -20,12 +20,14 @@ impl Letters {
     pub(super) const NONE: Self = Self { few: [0; FEW], count: 0, many: None };
 
     /// These bytes.
-    #[inline]
     pub(super) fn new(bytes: &[u8]) -> Self {
-        match few(bytes) {
-            Some(word) => Self { few: word.to_le_bytes(), count: bytes.len() as u8, many: None },
-            None => Self { many: Some(Box::new(bytes.into())), ..Self::NONE },
-        }
+        Self::few(bytes).unwrap_or_else(|| Self { many: Some(Box::new(bytes.into())), ..Self::NONE })
+    }
+
+    /// These bytes, unless they need memory of their own.
+    #[inline]
+    pub(super) fn few(bytes: &[u8]) -> Option<Self> {
+        Some(Self { few: word(bytes)?.to_le_bytes(), count: bytes.len() as u8, many: None })
     }
 }
 
@@ -34,7 +36,7 @@ impl Letters {
 /// Read from both ends and laid over each other: a copy byte by byte into memory would have to be complete before it
 /// could be read as a whole.
 #[inline]
-fn few(bytes: &[u8]) -> Option<u128> {
+fn word(bytes: &[u8]) -> Option<u128> {
     let ends = |first: u64, last: u64, width: usize| {
         u128::from(first) | u128::from(last) << (8 * (bytes.len() - width))
     };

@@ -318,15 +318,25 @@ impl Telegram {
         match letter {
             b'E' => Ok(Self::Event(event(EventBus::Xp, rest).ok_or(GrammarError)?)),
             b'O' => Ok(Self::Event(event(EventBus::Cp, rest).ok_or(GrammarError)?)),
-            b'S' => {
+            b'S' | b'R' => {
                 let (serial, function, data) = addressed(rest).ok_or(GrammarError)?;
-                Ok(Self::System(System { serial, function, data: Letters::new(data) }))
-            }
-            b'R' => {
-                let (serial, function, data) = addressed(rest).ok_or(GrammarError)?;
-                Ok(Self::Reply(Reply { serial, function, data: Letters::new(data) }))
+                match Letters::few(data) {
+                    Some(data) if *letter == b'S' => Ok(Self::System(System { serial, function, data })),
+                    Some(data) => Ok(Self::Reply(Reply { serial, function, data })),
+                    None => Ok(Self::long(*letter, serial, function, data)),
+                }
             }
             _ => Err(GrammarError),
+        }
+    }
+
+    /// One with many data: a chunk of a table.
+    #[cold]
+    fn long(letter: u8, serial: SerialNumber, function: Function, data: &[u8]) -> Self {
+        let data = Letters::new(data);
+        match letter {
+            b'S' => Self::System(System { serial, function, data }),
+            _ => Self::Reply(Reply { serial, function, data }),
         }
     }
 

@@ -135,6 +135,11 @@ struct Query {
     ours: bool,
 }
 
+/// Notes a fact that most telegrams bring. Room is made first, so that it is built where it stays.
+fn note(facts: &mut Vec<Fact>, fact: impl FnOnce() -> Fact) {
+    facts.extend(std::iter::once_with(fact));
+}
+
 /// The interpreter of one gateway's telegrams.
 #[derive(Debug)]
 pub struct Interpreter {
@@ -231,19 +236,20 @@ impl Interpreter {
         let asked = self.attribute(serial, datapoint, at);
         let Some(place) = self.modules.place(serial) else { return };
         let count = self.modules.at_mut(place).1.module_type.outputs();
-        let value = match DatapointValue::parse(datapoint, text) {
+        let answer =
+            |value| Fact::Answered(Answer { serial, datapoint, value, asked, seq, at, not_before: at });
+        match DatapointValue::parse(datapoint, text) {
             DatapointValue::Outputs(outputs) => {
                 let outputs = outputs.first(count);
                 self.polled(place, outputs, asked, at, facts);
-                DatapointValue::Outputs(outputs)
+                note(facts, || answer(DatapointValue::Outputs(outputs)));
             }
-            DatapointValue::Levels(levels) => DatapointValue::Levels(levels.first(count)),
-            other => {
-                self.learn(place, &other);
-                other
+            DatapointValue::Levels(levels) => facts.push(answer(DatapointValue::Levels(levels.first(count)))),
+            value => {
+                self.learn(place, &value);
+                facts.push(answer(value));
             }
-        };
-        facts.push(Fact::Answered(Answer { serial, datapoint, value, asked, seq, at, not_before: at }));
+        }
         if let (None, Some(aspect)) = (asked, Aspect::of(datapoint)) {
             self.doubt(serial, aspect, seq, at, facts);
         }
@@ -313,7 +319,7 @@ impl Interpreter {
         if !changed.is_empty() {
             known.awaits_until = at + REPORT_GRACE;
         } else if known.awaits_until <= at || !self.pending.iter().any(|pending| pending.serial == serial) {
-            facts.push(Fact::Module(serial, ModuleNews::CleanPoll));
+            note(facts, || Fact::Module(serial, ModuleNews::CleanPoll));
         }
     }
 
@@ -363,7 +369,7 @@ impl Interpreter {
         }
         let point = Point { serial, output };
         let (value, basis) = (PointValue::On(on), Basis::Report);
-        facts.push(Fact::Observed(Observation { point, value, basis, seq, at, not_before: at }));
+        note(facts, || Fact::Observed(Observation { point, value, basis, seq, at, not_before: at }));
     }
 
     /// A telegram of ours that had been written waits no longer.
