@@ -374,8 +374,8 @@ impl House {
         let mut heard = Outlet::new(self.app.cache.clone().recipient());
         let output = OutputIndex::new(0).unwrap();
         let points = (0..modules).map(|module| Point { serial: serial_of_many(module), output });
-        let told = points.map(|point| tell(&mut turns, Refresh { point, urgency: Urgency::WarmUp }));
-        let all = told.fold(true, |all, told| all && told);
+        let mut told = points.map(|point| tell(&mut turns, Refresh { point, urgency: Urgency::WarmUp }));
+        let all = told.all(|told| told);
         let point = Point { serial: serial_of_many(0), output };
         // An outlet that told nothing before gets one fact in, whether there is room or not.
         let mut hear = || tell(&mut heard, PointCommanded { point, seq: 0, at: now() });
