@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Response, WrapFuture,
-};
+use actix::{Actor, ActorContext, Addr, Context, Handler, Response};
+use futures_util::FutureExt as _;
 use log::debug;
 use tokio::sync::oneshot;
 
+use super::answers::{Answers, Awaits, await_answer};
 use super::connection::Connection;
 use super::events::{
     CaptureOutputs, Drain, Exchange, Invalidate, LinkChanged, LinkState, Measure, NewsLost, Observe,
@@ -27,7 +27,9 @@ use crate::policy::settle::Aspect;
 use crate::policy::store::{Effect, ModulePlan, Observation, Outcome, Store, StorePlan, Token};
 use crate::policy::{BusError, GatewayId, Reading, Remembered, Urgency, earliest};
 
-/// Eight facts a reply, from several gateways, while every accessory reads: 1024 is a second of a busy bus.
+/// Eight facts a reply, from several gateways, while every accessory reads: 1024 is a second of a busy bus. A turn of
+/// the poller for each module comes on top, and so one for each output: when the gateways of a large house come up
+/// together, it tells thousands of turns at once, and what is heard meanwhile must find room.
 const MAILBOX: usize = 1024;
 
 /// How long a fetch may take in the outbox and on the bus: three tries and a full queue before them.
@@ -46,9 +48,14 @@ pub struct Cache {
     untold: BTreeSet<Point>,
     /// From before a restart; taken in when the actor starts.
     restored: Vec<Remembered>,
+    /// The reads of the bus under way.
+    fetches: Answers<Fetched>,
     alarm: Alarm,
     effects: Vec<Effect>,
 }
+
+/// How a read of the bus ended; `None`: nobody waits for it by itself.
+type Fetched = Option<(SerialNumber, Aspect, Result<(), BusError>)>;
 
 impl Cache {
     /// A cache that knows what is `restored`. `connections` in the order of their gateways.
@@ -66,6 +73,7 @@ impl Cache {
             waiting: BTreeMap::new(),
             untold: BTreeSet::new(),
             restored,
+            fetches: Answers::default(),
             alarm: Alarm::default(),
             effects: Vec::new(),
         }
@@ -82,7 +90,7 @@ impl Cache {
                 Effect::Hasten { gateway, serial, aspect, urgency } => {
                     // Nobody cares from now on: it joins an equal read that still waits, and else is not written.
                     if let Some(joined) = self.read(gateway, serial, aspect, urgency, Duration::ZERO) {
-                        ctx.spawn(joined.into_actor(self).map(|_, _, _| ()));
+                        await_answer(self, joined.map(|_| None), ctx);
                     }
                 }
                 Effect::Answer { token, outcome } => {
@@ -117,14 +125,7 @@ impl Cache {
     ) {
         debug!(target: "cache", "fetch serial={serial} datapoint={} urgency={urgency:?}", aspect.datapoint());
         let Some(answer) = self.read(gateway, serial, aspect, urgency, FETCH_WITHIN) else { return };
-        ctx.spawn(answer.into_actor(self).map(move |outcome, this: &mut Self, ctx| {
-            if let Err(error) = outcome {
-                debug!(target: "cache", "fetch failed serial={serial} datapoint={} error={error:?}", aspect.datapoint());
-            }
-            let ended = outcome.map(|_| ());
-            this.store.fetch_ended(serial, aspect, ended, now(), &mut this.effects);
-            this.perform(ctx);
-        }));
+        await_answer(self, answer.map(move |outcome| Some((serial, aspect, outcome.map(|_| ())))), ctx);
     }
 
     fn read(
@@ -152,11 +153,28 @@ impl Cache {
     }
 }
 
+impl Awaits for Cache {
+    type Answer = Fetched;
+
+    fn answers(&mut self) -> &mut Answers<Fetched> {
+        &mut self.fetches
+    }
+
+    fn answered(&mut self, fetched: Fetched, ctx: &mut Context<Self>) {
+        let Some((serial, aspect, ended)) = fetched else { return };
+        if let Err(error) = ended {
+            debug!(target: "cache", "fetch failed serial={serial} datapoint={} error={error:?}", aspect.datapoint());
+        }
+        self.store.fetch_ended(serial, aspect, ended, now(), &mut self.effects);
+        self.perform(ctx);
+    }
+}
+
 impl Actor for Cache {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.set_mailbox_capacity(MAILBOX + self.store.outputs());
         let restored = std::mem::take(&mut self.restored);
         self.store.restore(&restored, now(), &mut self.effects);
         self.perform(ctx);
@@ -278,6 +296,7 @@ impl Handler<Reconfigure<CachePlan>> for Cache {
         self.accessories.extend(come);
         let at = now();
         self.store.reconfigure(store, modules, at, &mut self.effects);
+        ctx.set_mailbox_capacity(MAILBOX + self.store.outputs());
         for point in std::mem::take(&mut self.untold) {
             self.tell_change(point, self.store.peek(point, at));
         }
