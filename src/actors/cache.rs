@@ -27,7 +27,9 @@ use crate::policy::settle::Aspect;
 use crate::policy::store::{Effect, ModulePlan, Observation, Outcome, Store, StorePlan, Token};
 use crate::policy::{BusError, GatewayId, Reading, Remembered, Urgency, earliest};
 
-/// Eight facts a reply, from several gateways, while every accessory reads: 1024 is a second of a busy bus.
+/// Eight facts a reply, from several gateways, while every accessory reads: 1024 is a second of a busy bus. A turn of
+/// the poller for each module comes on top, and so one for each output: when the gateways of a large house come up
+/// together, it tells thousands of turns at once, and what is heard meanwhile must find room.
 const MAILBOX: usize = 1024;
 
 /// How long a fetch may take in the outbox and on the bus: three tries and a full queue before them.
@@ -156,7 +158,7 @@ impl Actor for Cache {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.set_mailbox_capacity(MAILBOX + self.store.outputs());
         let restored = std::mem::take(&mut self.restored);
         self.store.restore(&restored, now(), &mut self.effects);
         self.perform(ctx);
@@ -278,6 +280,7 @@ impl Handler<Reconfigure<CachePlan>> for Cache {
         self.accessories.extend(come);
         let at = now();
         self.store.reconfigure(store, modules, at, &mut self.effects);
+        ctx.set_mailbox_capacity(MAILBOX + self.store.outputs());
         for point in std::mem::take(&mut self.untold) {
             self.tell_change(point, self.store.peek(point, at));
         }

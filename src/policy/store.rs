@@ -115,6 +115,11 @@ impl Store {
         self.entries.is_empty()
     }
 
+    /// How many outputs all modules have.
+    pub fn outputs(&self) -> usize {
+        self.modules.all().map(|module| usize::from(module.plan.outputs)).sum()
+    }
+
     /// How many readers wait.
     pub fn waiting(&self) -> usize {
         self.waiters.len()

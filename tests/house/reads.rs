@@ -7,7 +7,8 @@ use conbusd::policy::store::Want;
 use conbusd::policy::{BusError, Freshness, Origin};
 
 use crate::support::{
-    House, house_of_24, house_with, in_virtual_time, ms, pass, point, points_of_24, seconds, serial,
+    House, house_of_24, house_with, in_virtual_time, many_relays, ms, pass, point, points_of_24, seconds,
+    serial,
 };
 
 fn one_relay() -> crate::support::Builder {
@@ -246,6 +247,15 @@ fn two_gateways_in_one_process_are_two_houses_in_one_cache() {
         pass(seconds(1)).await;
         assert_eq!(house.known(0).await.freshness, Freshness::Fresh);
         assert_eq!(house.known(1).await.freshness, Freshness::Stale);
+        house.finish().await;
+    });
+}
+
+#[test]
+fn a_turn_for_each_module_of_a_large_house_leaves_room_for_what_is_heard() {
+    in_virtual_time(async {
+        let house = house_with(many_relays(2000)).warm().await;
+        assert!(house.takes_a_turn_for_each(2000));
         house.finish().await;
     });
 }

@@ -14,7 +14,7 @@ use conbusd::policy::store::Want;
 use conbusd::policy::switch::{AccessoryState, Target, Until};
 use conbusd::policy::{BusError, Freshness};
 
-use crate::support::{House, house_with, in_virtual_time, ms, pass, point, seconds, serial};
+use crate::support::{House, house_with, in_virtual_time, many_relays, ms, pass, point, seconds, serial};
 
 const GATEWAY: &str = "[[gateway]]\nid = \"home\"\naddress = \"emulator\"\n";
 
@@ -292,4 +292,20 @@ impl House {
         let wish = conbusd::actors::events::SetTarget { target, until: Until::Confirmed, client: 1 };
         ask(&self.card(id).unwrap().addr, wish, seconds(6))
     }
+}
+
+#[test]
+fn a_house_that_grows_has_room_for_a_turn_for_each_of_its_modules() {
+    in_virtual_time(async {
+        // A gateway more needs a restart: they are there before their modules.
+        let large = many_relays(2000);
+        let (gateways, _) = large.split_once("[[module]]").unwrap();
+        let mut house = house_with(large.clone()).configured(gateways.to_owned()).start();
+        pass(seconds(1)).await;
+        assert!(!house.takes_a_turn_for_each(2000), "as many as no small house has");
+        house.reload(&large).await;
+        pass(seconds(15)).await;
+        assert!(house.takes_a_turn_for_each(2000));
+        house.finish().await;
+    });
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, System, WrapFuture};
 use conbusd::actors::accessory::Accessory;
 use conbusd::actors::events::{
-    AccessoryChanged, GetState, LinkChanged, LinkState, Observe, SetTarget, TelegramSeen,
+    AccessoryChanged, GetState, LinkChanged, LinkState, Observe, PointCommanded, Refresh, SetTarget,
+    TelegramSeen,
 };
 use conbusd::actors::keeper::KeeperPlan;
-use conbusd::actors::{ask, now};
+use conbusd::actors::{Outlet, ask, now, tell};
 use conbusd::app::mux;
 use conbusd::app::restore::restore;
 use conbusd::app::{App, Audience, Beginning, assemble_from};
@@ -23,7 +24,7 @@ use conbusd::doors::mux::{Desk, Door};
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use conbusd::policy::store::Want;
 use conbusd::policy::switch::{AccessoryState, Cause, Target, Until};
-use conbusd::policy::{BusError, Freshness, KeepingPlan};
+use conbusd::policy::{BusError, Freshness, KeepingPlan, Urgency};
 use conbusd::transport::{BusStream, Dial, Dialled};
 use conbusd::vault::MemoryVault;
 
@@ -164,6 +165,22 @@ pub(crate) fn house_of_24() -> Builder {
         }
     }
     house_with(config)
+}
+
+fn serial_of_many(module: u32) -> SerialNumber {
+    format!("{:010}", 1_000_000 + module).parse().unwrap()
+}
+
+/// So many relay modules that no accessory shows, a hundred behind each gateway, since link numbers end at 99.
+pub(crate) fn many_relays(modules: u32) -> String {
+    let gateway = |n: u32| format!("[[gateway]]\nid = \"g{n}\"\naddress = \"emulator\"\n");
+    let module = |n: u32| {
+        let (serial, link, gateway) = (serial_of_many(n), n % 100, n / 100);
+        format!(
+            "[[module]]\nserial = \"{serial}\"\ntype = \"XP24\"\nlink = {link}\ngateway = \"g{gateway}\"\n"
+        )
+    };
+    (0..modules.div_ceil(100)).map(gateway).chain((0..modules).map(module)).collect()
 }
 
 /// A house with this configuration.
@@ -348,6 +365,21 @@ impl House {
     /// How often the poller asked for a refresh.
     pub(crate) async fn refreshes(&self) -> u64 {
         ask(&self.app.poller, Observe, seconds(1)).await.unwrap()["refreshes_total"].as_u64().unwrap()
+    }
+
+    /// Tells the cache a turn of the poller for each of [`many_relays`] at once, as when all gateways come up together;
+    /// whether there was room for all of them and for what is heard behind them.
+    pub(crate) fn takes_a_turn_for_each(&self, modules: u32) -> bool {
+        let mut turns = Outlet::new(self.app.cache.clone().recipient());
+        let mut heard = Outlet::new(self.app.cache.clone().recipient());
+        let output = OutputIndex::new(0).unwrap();
+        let points = (0..modules).map(|module| Point { serial: serial_of_many(module), output });
+        let mut told = points.map(|point| tell(&mut turns, Refresh { point, urgency: Urgency::WarmUp }));
+        let all = told.all(|told| told);
+        let point = Point { serial: serial_of_many(0), output };
+        // An outlet that told nothing before gets one fact in, whether there is room or not.
+        let mut hear = || tell(&mut heard, PointCommanded { point, seq: 0, at: now() });
+        all && hear() && hear()
     }
 
     /// Changes of one accessory that were told, as on/off and freshness.
