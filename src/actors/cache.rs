@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Response, WrapFuture,
-};
+use actix::{Actor, ActorContext, Addr, Context, Handler, Response};
+use futures_util::FutureExt as _;
 use log::debug;
 use tokio::sync::oneshot;
 
+use super::answers::{Answers, Awaits, await_answer};
 use super::connection::Connection;
 use super::events::{
     CaptureOutputs, Drain, Exchange, Invalidate, LinkChanged, LinkState, Measure, NewsLost, Observe,
@@ -48,9 +48,14 @@ pub struct Cache {
     untold: BTreeSet<Point>,
     /// From before a restart; taken in when the actor starts.
     restored: Vec<Remembered>,
+    /// The reads of the bus under way.
+    fetches: Answers<Fetched>,
     alarm: Alarm,
     effects: Vec<Effect>,
 }
+
+/// How a read of the bus ended; `None`: nobody waits for it by itself.
+type Fetched = Option<(SerialNumber, Aspect, Result<(), BusError>)>;
 
 impl Cache {
     /// A cache that knows what is `restored`. `connections` in the order of their gateways.
@@ -68,6 +73,7 @@ impl Cache {
             waiting: BTreeMap::new(),
             untold: BTreeSet::new(),
             restored,
+            fetches: Answers::default(),
             alarm: Alarm::default(),
             effects: Vec::new(),
         }
@@ -84,7 +90,7 @@ impl Cache {
                 Effect::Hasten { gateway, serial, aspect, urgency } => {
                     // Nobody cares from now on: it joins an equal read that still waits, and else is not written.
                     if let Some(joined) = self.read(gateway, serial, aspect, urgency, Duration::ZERO) {
-                        ctx.spawn(joined.into_actor(self).map(|_, _, _| ()));
+                        await_answer(self, joined.map(|_| None), ctx);
                     }
                 }
                 Effect::Answer { token, outcome } => {
@@ -119,14 +125,7 @@ impl Cache {
     ) {
         debug!(target: "cache", "fetch serial={serial} datapoint={} urgency={urgency:?}", aspect.datapoint());
         let Some(answer) = self.read(gateway, serial, aspect, urgency, FETCH_WITHIN) else { return };
-        ctx.spawn(answer.into_actor(self).map(move |outcome, this: &mut Self, ctx| {
-            if let Err(error) = outcome {
-                debug!(target: "cache", "fetch failed serial={serial} datapoint={} error={error:?}", aspect.datapoint());
-            }
-            let ended = outcome.map(|_| ());
-            this.store.fetch_ended(serial, aspect, ended, now(), &mut this.effects);
-            this.perform(ctx);
-        }));
+        await_answer(self, answer.map(move |outcome| Some((serial, aspect, outcome.map(|_| ())))), ctx);
     }
 
     fn read(
@@ -151,6 +150,23 @@ impl Cache {
         {
             self.untold.insert(point);
         }
+    }
+}
+
+impl Awaits for Cache {
+    type Answer = Fetched;
+
+    fn answers(&mut self) -> &mut Answers<Fetched> {
+        &mut self.fetches
+    }
+
+    fn answered(&mut self, fetched: Fetched, ctx: &mut Context<Self>) {
+        let Some((serial, aspect, ended)) = fetched else { return };
+        if let Err(error) = ended {
+            debug!(target: "cache", "fetch failed serial={serial} datapoint={} error={error:?}", aspect.datapoint());
+        }
+        self.store.fetch_ended(serial, aspect, ended, now(), &mut self.effects);
+        self.perform(ctx);
     }
 }
 

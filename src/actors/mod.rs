@@ -4,6 +4,7 @@
 //! clock, asks its policy and performs the effects; it decides nothing.
 
 pub mod accessory;
+mod answers;
 pub mod cache;
 pub mod connection;
 pub mod ensemble;

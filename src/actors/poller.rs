@@ -4,14 +4,13 @@
 //! [`ButtonPressed`] and [`StormChanged`] (listeners). Tells the cache [`Refresh`]; asks connections itself only
 //! for what the roster needs and for storm probes. A [`Reconfigure`] brings other modules and times.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
-};
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
+use futures_util::FutureExt as _;
 use log::{debug, info, warn};
 
+use super::answers::{Answers, Awaits, await_answer};
 use super::connection::Connection;
 use super::events::{
     ButtonPressed, CaptureUse, Drain, Exchange, LinkChanged, LinkState, MarkActive, Measure, ModuleObserved,
@@ -22,7 +21,8 @@ use crate::conbus::{Datapoint, OutputIndex, Point, SerialNumber, System};
 use crate::policy::figures::Sheet;
 use crate::policy::interpret::ModuleNews;
 use crate::policy::{
-    BusError, GatewayId, ModulePlan, Roster, RosterEffect, RosterPlan, Schedule, SchedulePlan, Urgency,
+    Agenda, BusError, GatewayId, ModulePlan, Roster, RosterEffect, RosterPlan, Schedule, SchedulePlan,
+    Urgency, earliest,
 };
 
 /// What listeners and connections tell between two turns. A mark from each output comes on top: one list of a large
@@ -56,6 +56,25 @@ pub struct PollerPlan {
     pub diagnose_every: Option<Duration>,
 }
 
+/// What is done later beside the schedule. A timer for each would be polled with each message.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Errand {
+    /// Looks what the roster wants to know.
+    Identify(GatewayId),
+    /// Does so again, as the pause behind a read is over.
+    ReadOn(GatewayId),
+    /// Asks how the modules are.
+    Diagnose(GatewayId),
+}
+
+/// How a read of the roster ended.
+pub(super) struct Identified {
+    gateway: GatewayId,
+    serial: SerialNumber,
+    datapoint: Datapoint,
+    outcome: Result<(), BusError>,
+}
+
 /// The actor. See the module.
 pub struct Poller {
     schedule: Schedule,
@@ -66,7 +85,10 @@ pub struct Poller {
     /// Whether a read of the roster is under way, for each gateway.
     reading: Vec<bool>,
     diagnose_every: Option<Duration>,
-    diagnoses: BTreeMap<GatewayId, SpawnHandle>,
+    /// What is done later beside the schedule.
+    errands: Agenda<Errand>,
+    /// The reads of the roster under way.
+    answers: Answers<Identified>,
     alarm: Alarm,
     refreshes: u64,
     warm_ups: u64,
@@ -88,7 +110,8 @@ impl Poller {
             connections,
             cache,
             diagnose_every: plan.diagnose_every,
-            diagnoses: BTreeMap::new(),
+            errands: Agenda::default(),
+            answers: Answers::default(),
             alarm: Alarm::default(),
             refreshes: 0,
             warm_ups: 0,
@@ -100,7 +123,8 @@ impl Poller {
     }
 
     fn step(&mut self, ctx: &mut Context<Self>) {
-        for turn in self.schedule.due(now()) {
+        let at = now();
+        for turn in self.schedule.due(at) {
             let Some(output) = OutputIndex::new(0) else { continue };
             let urgency = if turn.warm_up { Urgency::WarmUp } else { Urgency::Poll };
             debug!(target: "poll", "refresh serial={} urgency={urgency:?}", turn.serial);
@@ -110,10 +134,34 @@ impl Poller {
                 self.schedule.postponed(turn, now());
             }
         }
-        self.alarm.set(self.schedule.next_due(), ctx, |this: &mut Self, ctx| {
+        while let Some(errand) = self.errands.pop_due(at) {
+            self.run(errand, ctx);
+        }
+        self.arm(ctx);
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let due = earliest(self.schedule.next_due(), self.errands.next_due());
+        self.alarm.set(due, ctx, |this: &mut Self, ctx| {
             this.alarm.rang();
             this.step(ctx);
         });
+    }
+
+    fn run(&mut self, errand: Errand, ctx: &mut Context<Self>) {
+        match errand {
+            Errand::Identify(gateway) => self.identify(gateway, ctx),
+            Errand::ReadOn(gateway) => {
+                self.reading[usize::from(gateway.0)] = false;
+                self.identify(gateway, ctx);
+            }
+            Errand::Diagnose(gateway) => {
+                self.roster.ask_silent(gateway);
+                self.roster.diagnose(gateway);
+                self.identify(gateway, ctx);
+                self.diagnose_later(gateway, Duration::MAX);
+            }
+        }
     }
 
     /// Reads the next thing the roster wants to know of a gateway's modules, one at a time.
@@ -130,31 +178,17 @@ impl Poller {
         let exchange =
             Exchange { telegram, urgency: Urgency::Poll, deadline: now() + READ_WITHIN, taken: None };
         let answer = ask(connection, exchange, READ_WITHIN + PROBE_WITHIN);
-        ctx.spawn(answer.into_actor(self).map(move |outcome, this: &mut Self, ctx| {
-            match outcome {
-                Ok(_) | Err(BusError::LinkDown | BusError::Stopping) => {}
-                Err(BusError::TimedOut) => this.roster.unanswered(serial, datapoint),
-                Err(BusError::Refused) => this.roster.refused(serial, datapoint),
-                Err(BusError::Busy) => this.roster.postponed(serial, datapoint),
-            }
-            ctx.run_later(READ_PAUSE, move |this, ctx| {
-                this.reading[index] = false;
-                this.identify(gateway, ctx);
-            });
-        }));
+        let identified = move |outcome: Result<_, _>| {
+            let outcome = outcome.map(|_| ());
+            Identified { gateway, serial, datapoint, outcome }
+        };
+        await_answer(self, answer.map(identified), ctx);
     }
 
-    /// Asks the modules of a gateway how they are, after this time and then again and again.
-    fn diagnose_later(&mut self, gateway: GatewayId, after: Duration, ctx: &mut Context<Self>) {
-        let Some(every) = self.diagnose_every else { return };
-        let turn = ctx.run_later(after.min(every), move |this, ctx| {
-            this.roster.ask_silent(gateway);
-            this.roster.diagnose(gateway);
-            this.identify(gateway, ctx);
-            this.diagnose_later(gateway, every, ctx);
-        });
-        if let Some(earlier) = self.diagnoses.insert(gateway, turn) {
-            ctx.cancel_future(earlier);
+    /// Asks the modules of a gateway how they are, after this time at the latest, and then again and again.
+    fn diagnose_later(&mut self, gateway: GatewayId, after: Duration) {
+        if let Some(every) = self.diagnose_every {
+            self.errands.set(Errand::Diagnose(gateway), now() + after.min(every));
         }
     }
 
@@ -193,6 +227,26 @@ impl Poller {
         let answer = ask(connection, exchange, PROBE_WITHIN + PROBE_WITHIN);
         // Its answer is heard by the listener, which knows what it means for the storm.
         ctx.spawn(answer.into_actor(self).map(|_, _, _| ()));
+    }
+}
+
+impl Awaits for Poller {
+    type Answer = Identified;
+
+    fn answers(&mut self) -> &mut Answers<Identified> {
+        &mut self.answers
+    }
+
+    fn answered(&mut self, answer: Identified, ctx: &mut Context<Self>) {
+        let Identified { gateway, serial, datapoint, outcome } = answer;
+        match outcome {
+            Ok(()) | Err(BusError::LinkDown | BusError::Stopping) => {}
+            Err(BusError::TimedOut) => self.roster.unanswered(serial, datapoint),
+            Err(BusError::Refused) => self.roster.refused(serial, datapoint),
+            Err(BusError::Busy) => self.roster.postponed(serial, datapoint),
+        }
+        self.errands.set(Errand::ReadOn(gateway), now() + READ_PAUSE);
+        self.arm(ctx);
     }
 }
 
@@ -240,14 +294,12 @@ impl Handler<LinkChanged> for Poller {
                 self.roster.link_up(link.gateway);
                 self.step(ctx);
                 // State first: what the cache now asks for is on its way to the outbox.
-                ctx.run_later(READ_PAUSE, move |this, ctx| this.identify(link.gateway, ctx));
-                self.diagnose_later(link.gateway, DIAGNOSE_FIRST, ctx);
+                self.errands.set(Errand::Identify(link.gateway), now() + READ_PAUSE);
+                self.diagnose_later(link.gateway, DIAGNOSE_FIRST);
+                self.arm(ctx);
             }
             LinkState::Down => {
-                if let Some(turn) = self.diagnoses.remove(&link.gateway) {
-                    ctx.cancel_future(turn);
-                }
-
+                self.errands.clear(Errand::Diagnose(link.gateway));
                 self.schedule.link_down(link.gateway);
                 self.roster.link_down(link.gateway);
             }
