@@ -21,9 +21,9 @@ use crate::policy::{AccessoryKind, BusError};
 /// How long a wish may wait for the history; its mailbox is on the way of nobody else.
 const HISTORY_WITHIN: Duration = Duration::from_millis(100);
 
-/// How many accessories are asked at one time. `join_all` keeps no more than 30 without a box and a waker for each, and
-/// what a few of them need is still near the processor when they answer.
-const ASKED_AT_ONCE: usize = 30;
+/// How many accessories are asked at one time. Each needs several blocks of memory until it has answered, two of some
+/// sizes: the allocator has seven of each size at hand, and what is beyond them costs it a search.
+const ASKED_AT_ONCE: usize = 3;
 
 /// What is known of an accessory without asking it. None of it changes but by a new list.
 #[derive(Clone, PartialEq, Eq, Debug)]
