@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::io::{BufRead as _, Write as _};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use conbusd::conbus::{Datapoint, Function, ModuleType, OutputIndex, Point, SerialNumber, Telegram};
+use conbusd::conbus::{Datapoint, Function, ModuleType, OutputIndex, Percent, Point, SerialNumber, Telegram};
 use conbusd::emulator::{Emulator, HouseSetup, ModuleSetup, Timing};
 use tokio::net::TcpListener;
 
-use crate::programs::Other;
+use crate::programs::{Other, clock};
 
 /// The types of modules on a gateway, a hundred of each at most: events name type and link number, and link numbers
 /// end at 99. Those of four outputs come first.
@@ -16,6 +17,10 @@ const TYPES: [&str; 12] = [
     "XP24", "XP24P", "XP33", "XP33LED", "XP33LR", "XP31UNI", "XP31BCU", "XP31DD", "XP31LR", "XP31CR",
     "XP31BC", "XP31LED",
 ];
+
+/// Time between two reports that are to be heard one by one: a daemon that lags behind hears many with one look at the
+/// socket, and each costs a third.
+const REPORTS_APART: Duration = Duration::from_micros(50);
 
 /// Link numbers of a type on a gateway.
 const LINKS: usize = 100;
@@ -115,7 +120,8 @@ impl Size {
 
 /// The other program: serves the gateways and obeys orders, a line each, answered with a line.
 ///
-/// `reports N`: N outputs are turned by hand, each on another module, and report it. `reads`: how often each
+/// `reports N`: N outputs are turned by hand, each on another module, and report it; `reports N M`: the same on the first
+/// M modules, again and again, and one after the other. `lit`: how many outputs are on. `reads`: how often each
 /// module was asked for its outputs so far. `storm N`: the first module repeats its reply so often a second, and no
 /// read of its error code ends it. `said`: how many telegrams the first gateway has sent. `clock`: its time in
 /// microseconds. `commands`: when each command came to the first gateway, by that clock.
@@ -140,13 +146,20 @@ pub(crate) async fn serve(modules: &str, gateways: &str, timing: &str) {
     let mut turn = 0;
     while let Some(order) = orders.recv().await {
         let answer = match order.split_once(' ') {
-            Some(("reports", count)) => reports(size, &houses, &mut turn, count.parse().unwrap()).await,
+            Some(("reports", wanted)) => {
+                let (count, among) = wanted.split_once(' ').map_or((wanted, None), |(n, m)| (n, Some(m)));
+                let pause = among.map_or(Duration::ZERO, |_| REPORTS_APART);
+                let modules = among.map_or(size.modules, |among| among.parse().unwrap());
+                let turns = Turns { count: count.parse().unwrap(), pause };
+                reports(Size { modules, ..size }, &houses, &mut turn, turns).await
+            }
             Some(("storm", each)) => {
                 let each = each.parse().unwrap();
                 houses[0].with(|house, now| house.storm(now, serial(0), each, u32::MAX));
                 order
             }
             _ => match order.as_str() {
+                "lit" => lit(&houses).to_string(),
                 "reads" => reads(size, &houses),
                 "said" => houses[0].counters().telegrams_sent.to_string(),
                 "clock" => houses[0].with(|_, now| now.as_micros()).to_string(),
@@ -180,18 +193,36 @@ pub(crate) async fn serve_24() {
     house.serve(listener).await;
 }
 
+/// How many outputs are turned, and how long after each the next one.
+struct Turns {
+    count: usize,
+    pause: Duration,
+}
+
 /// Turns outputs one after the other, so that no queue grows.
-async fn reports(size: Size, houses: &[Emulator], turn: &mut usize, count: usize) -> String {
-    for _ in 0..count {
+async fn reports(size: Size, houses: &[Emulator], turn: &mut usize, turns: Turns) -> String {
+    for _ in 0..turns.count {
+        let next = clock() + turns.pause;
         let module = *turn % size.modules;
         let lap = *turn / size.modules;
         let outputs = usize::from(size.outputs_of(module));
         let output = OutputIndex::new((lap / 2 % outputs) as u8).unwrap();
-        houses[module % size.gateways].turn(Point { serial: serial(module), output }, lap.is_multiple_of(2));
+        let (house, point) = (&houses[module % size.gateways], Point { serial: serial(module), output });
+        let (is_on, _) = house.output(point).expect("an output of the house");
+        house.turn(point, !is_on);
         *turn += 1;
         tokio::task::yield_now().await;
+        // Shorter than a timer can be.
+        while clock() < next {
+            tokio::task::yield_now().await;
+        }
     }
-    count.to_string()
+    turns.count.to_string()
+}
+
+fn lit(houses: &[Emulator]) -> usize {
+    let lit = |house: &Emulator| house.with(|house, _| house.outputs());
+    houses.iter().flat_map(lit).filter(|(_, level)| *level != Percent::OFF).count()
 }
 
 /// Queries for outputs, module by module.

@@ -38,15 +38,27 @@ const TTL: &str = "[cache]\nttl = \"1h\"\n";
 /// How long it is watched: four rounds of a hundred modules, 60 ms each in two fifths of the time.
 const WATCH: Duration = Duration::from_secs(60);
 
+/// How often what reports, GETs and a list cost is measured.
+const ROUNDS: usize = 5;
+
 /// Requests of a measurement.
 const READS: u32 = 3_000;
 
-/// Reports of a measurement, and how often it is made.
-const REPORTS: u32 = 2_000;
-const REPORTS_ROUNDS: usize = 5;
+/// Reports of a measurement.
+const REPORTS: u32 = 10_000;
 
-/// How long idleness is watched.
+/// How long the last of them may be on their way. Nothing looks meanwhile: in a large house a look costs more.
+const HEARD_WITHIN: Duration = Duration::from_millis(200);
+
+/// The modules that a person uses again and again, in a house of any size.
+const USED: usize = 10;
+
+/// How long idleness is watched: of the start once, and before what is taken off it.
 const IDLE: Duration = Duration::from_secs(6);
+const IDLE_BETWEEN: Duration = Duration::from_secs(2);
+
+/// How long the levels of dimmers that went on may take until all are known again: a bus asks for ten a second.
+const FRESH_WITHIN: Duration = Duration::from_secs(180);
 
 /// Growth faster than this power of the number of modules is faster than linear, with room for measuring errors.
 const LINEAR: f64 = 1.1;
@@ -60,11 +72,29 @@ struct Grown {
     resident_kib: f64,
     idle_cores: f64,
     wakes: f64,
-    report: f64,
-    hit: f64,
+    report: Spread,
+    hit: Spread,
     list: f64,
-    /// Reports that were not heard or lost on their way, and outputs that are not fresh at the end.
+    /// From the last report until the list said that all outputs are fresh, in seconds.
+    until_fresh: f64,
+    /// Reports that were not heard, facts that were lost on their way, outputs that are not fresh at the end or not
+    /// shown as they are.
     missing: u64,
+}
+
+/// What one costs when all are of the same few modules, and when each is of another.
+#[derive(Clone, Copy)]
+struct Spread {
+    used: f64,
+    spread: f64,
+}
+
+impl Spread {
+    /// Measures one on so many modules.
+    fn measure(size: Size, mut one: impl FnMut(usize) -> f64) -> Self {
+        let mut cost = |among| median((0..ROUNDS).map(|_| one(among)));
+        Self { used: cost(USED), spread: cost(size.modules) }
+    }
 }
 
 fn known(client: &mut Client) -> u64 {
@@ -109,9 +139,19 @@ fn start(size: Size, config: &str) -> (Daemon, Client, f64) {
 struct Rested<'a> {
     daemon: &'a Daemon,
     idle: f64,
+    wakes: f64,
 }
 
-impl Rested<'_> {
+impl<'a> Rested<'a> {
+    /// Looks on for so long.
+    fn watch(daemon: &'a Daemon, time: Duration) -> Self {
+        let (before, woken) = (cpu_nanoseconds(daemon.id()), wake_ups(daemon.id()));
+        std::thread::sleep(time);
+        let idle = (cpu_nanoseconds(daemon.id()) - before) as f64 / time.as_nanos() as f64;
+        let wakes = (wake_ups(daemon.id()) - woken) as f64 / time.as_secs_f64();
+        Self { daemon, idle, wakes }
+    }
+
     /// CPU of the daemon for one of so many, in microseconds; what it needs at rest is taken off.
     fn cost(&self, count: u32, work: impl FnOnce()) -> f64 {
         let (before, begun) = (cpu_nanoseconds(self.daemon.id()), clock());
@@ -122,24 +162,59 @@ impl Rested<'_> {
     }
 }
 
-/// Reports of outputs that were turned by hand: what one of them costs, and how many were not heard or lost.
-fn reports(rested: &Rested<'_>, client: &mut Client, houses: &mut Other) -> (f64, u64) {
-    let (before, lost_before) = heard(client);
-    let mut missing = 0;
-    let cost = rested.cost(REPORTS, || {
-        houses.ask(&format!("reports {REPORTS}"));
-        let give_up = clock() + Duration::from_secs(10);
-        loop {
-            // Not often: the answer tells of every gateway and is not what is measured.
-            std::thread::sleep(Duration::from_millis(200));
-            let (after, lost) = heard(client);
-            missing = (before + u64::from(REPORTS)).saturating_sub(after) + lost - lost_before;
-            if after >= before + u64::from(REPORTS) || clock() > give_up {
-                return;
-            }
+/// Reports of outputs that were turned by hand: what one of them costs.
+fn reports(rested: &Rested<'_>, houses: &mut Other, among: usize) -> f64 {
+    rested.cost(REPORTS, || {
+        houses.ask(&format!("reports {REPORTS} {among}"));
+        std::thread::sleep(HEARD_WITHIN);
+    })
+}
+
+/// Reads of one accessory each: what one of them costs.
+fn reads(rested: &Rested<'_>, client: &mut Client, (size, among): (Size, usize)) -> f64 {
+    // Further apart than use is told to the poller. The state is written at most every half minute, which is in one
+    // of the rounds at most.
+    std::thread::sleep(Duration::from_secs(1));
+    rested.cost(READS, || {
+        for read in 0..READS as usize {
+            let module = read * 7 % among;
+            let output = read % usize::from(size.outputs_of(module));
+            client.get(&format!("/api/accessories/m{module}o{output}"));
         }
-    });
-    (cost, missing)
+    })
+}
+
+/// How many outputs the list calls fresh, and how many it shows as on. It also asks the bus for those that are stale.
+fn listed(client: &mut Client) -> (usize, usize) {
+    let list = String::from_utf8(client.get("/api/accessories")).unwrap();
+    let count = |what: &str| list.matches(what).count();
+    (count("\"freshness\":\"fresh\""), count("\"on\":true"))
+}
+
+/// What became of reports.
+struct Reported {
+    cost: Spread,
+    until_fresh: f64,
+    missing: u64,
+}
+
+/// Turns outputs by hand, and waits until the list shows all of them as they are.
+fn reported(size: Size, daemon: &Daemon, client: &mut Client, houses: &mut Other) -> Reported {
+    let used = Rested::watch(daemon, IDLE_BETWEEN);
+    let (before, _) = heard(client);
+    let cost = Spread::measure(size, |among| reports(&used, houses, among));
+    let (after, lost) = heard(client);
+    let told = 2 * ROUNDS as u64 * u64::from(REPORTS);
+    let unheard = (before + told).saturating_sub(after);
+    let begun = clock();
+    while listed(client).0 < size.outputs() && begun.elapsed() < FRESH_WITHIN {
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let until_fresh = begun.elapsed().as_secs_f64();
+    let (fresh, lit) = listed(client);
+    let wrong = lit.abs_diff(houses.ask("lit").parse().unwrap());
+    let missing = unheard + lost + (size.outputs() - fresh + wrong) as u64;
+    Reported { cost, until_fresh, missing }
 }
 
 fn measure(size: Size) -> Grown {
@@ -149,36 +224,23 @@ fn measure(size: Size) -> Grown {
     // What the identity reads and the first snapshot cost is not idleness.
     quiet(&daemon);
     let resident = resident_kib(daemon.id()) as f64;
-    let (before, woken) = (cpu_nanoseconds(daemon.id()), wake_ups(daemon.id()));
-    std::thread::sleep(IDLE);
-    let idle = (cpu_nanoseconds(daemon.id()) - before) as f64 / IDLE.as_nanos() as f64;
-    let wakes = (wake_ups(daemon.id()) - woken) as f64 / IDLE.as_secs_f64();
-    let rested = Rested { daemon: &daemon, idle };
-    let told: Vec<(f64, u64)> =
-        (0..REPORTS_ROUNDS).map(|_| reports(&rested, &mut client, &mut houses)).collect();
-    let report = median(told.iter().map(|(cost, _)| *cost));
-    // Further apart than writing the state takes: it is written at most every half minute and is not what a GET costs.
-    let hit = median((0..5).map(|_| {
-        std::thread::sleep(Duration::from_secs(1));
-        rested.cost(READS, || {
-            for read in 0..READS as usize {
-                let module = read * 7 % size.modules;
-                client.get(&format!(
-                    "/api/accessories/m{module}o{}",
-                    read % usize::from(size.outputs_of(module))
-                ));
-            }
-        })
-    }));
-    let mut fresh = 0;
-    let list = median((0..5).map(|_| {
-        rested.cost(1, || {
-            let list = String::from_utf8(client.get("/api/accessories")).unwrap();
-            fresh = list.matches("\"freshness\":\"fresh\"").count();
-        })
-    }));
-    let missing = told.iter().map(|(_, missing)| missing).sum::<u64>() + (size.outputs() - fresh) as u64;
-    Grown { size, start, resident_kib: resident, idle_cores: idle, wakes, report, hit, list, missing }
+    let rested = Rested::watch(&daemon, IDLE);
+    let hit = Spread::measure(size, |among| reads(&rested, &mut client, (size, among)));
+    let used = Rested::watch(&daemon, IDLE_BETWEEN);
+    let list = median((0..ROUNDS).map(|_| used.cost(1, || drop(client.get("/api/accessories")))));
+    let reported = reported(size, &daemon, &mut client, &mut houses);
+    Grown {
+        size,
+        start,
+        resident_kib: resident,
+        idle_cores: rested.idle,
+        wakes: rested.wakes,
+        report: reported.cost,
+        hit,
+        list,
+        until_fresh: reported.until_fresh,
+        missing: reported.missing,
+    }
 }
 
 /// Waits until the daemon has nothing left to do of its start, but not for a bus that takes minutes.
@@ -235,12 +297,20 @@ pub(crate) fn section() -> Section {
          XP24P); events name type and link number, and link numbers end at 99, so more are mixed with types of three \
          and one, and {} of the twelve types with outputs are the most that fit: 10,000 modules on one gateway cannot \
          be, and a bus of 1,000 takes a minute and more to ask all of them once. Known: every output shows \
-         whether it is on and every dimmer its level; afterwards the list says that all are fresh. CPU time is the \
-         scheduler's, of all threads; a report costs what it takes until it was heard; medians of {} \
+         whether it is on and every dimmer its level. CPU time is the scheduler's, of all threads; medians of {ROUNDS} \
          rounds. With 100 modules on a gateway and more the identity reads go on for a minute or many: they are in \
-         the idle figures, and what a daemon needs at rest is taken off what reports, GETs and lists cost. What is known \
+         the idle figures, and what a daemon needs at rest is taken off what GETs, lists and reports cost. What is known \
          counts as fresh for an hour.",
-        Size::ON_A_GATEWAY, REPORTS_ROUNDS
+        Size::ON_A_GATEWAY
+    ));
+    section.say(format!(
+        "{READS} GETs and {REPORTS} reports, once of the same {USED} modules and once of module after module. A person \
+         uses the same lamps again and again, and what that costs must not grow with the house: it has the bar. Of \
+         module after module each GET is the first use of a module for a second, which the poller is told; the module is \
+         polled from then on; and nothing of it is near the processor any more. Each report of a dimmer that went on \
+         makes the daemon ask for its level (the 1,000 modules on one gateway and the 10,000 on ten have dimmers), and \
+         until the bus has told it the accessory is honestly stale. Reports come 50 µs apart, each heard by itself, \
+         and nothing asks the daemon meanwhile. After them the list is asked until it says that all outputs are fresh."
     ));
     let rows: Vec<Vec<String>> = grown.iter().map(row).collect();
     section.table(
@@ -253,7 +323,10 @@ pub(crate) fn section() -> Section {
             "idle CPU %",
             "wake-ups/s",
             "CPU ms 1,000 reports",
+            "the same, module after module",
+            "s until all fresh after them",
             "CPU µs a GET",
+            "the same, module after module",
             "CPU ms a list",
         ],
         &rows,
@@ -275,8 +348,11 @@ fn row(one: &Grown) -> Vec<String> {
         number(one.resident_kib / 1024.0),
         number(one.idle_cores * 100.0),
         number(one.wakes),
-        number(one.report),
-        number(one.hit),
+        number(one.report.used),
+        number(one.report.spread),
+        number(one.until_fresh),
+        number(one.hit.used),
+        number(one.hit.spread),
         number(one.list / 1000.0),
     ]
 }
@@ -304,13 +380,22 @@ fn judge(section: &mut Section, grown: &[Grown]) -> Vec<Vec<String>> {
         let what = format!("5: growth of {what} from 1,000 to 10,000 modules, power of the modules");
         rows.push(section.judged_row(&what, Bar::AtMost(LINEAR), power(middle, large, figure)));
     }
-    for (what, figure) in [("a GET", (|one| one.hit) as fn(&Grown) -> f64), ("a report", |one| one.report)] {
-        let what = format!("5: CPU of {what} at 10,000 modules to 10");
-        rows.push(section.judged_row(&what, Bar::AtMost(FLAT), figure(large) / figure(small)));
+    for (what, figure) in [("a GET", (|one| one.hit) as fn(&Grown) -> Spread), ("a report", |one| one.report)]
+    {
+        let what = format!("CPU of {what} at 10,000 modules to 10");
+        // Behind ten gateways in both houses: what comes on a socket of its own costs a look of its own.
+        let (small, large) = (figure(of(grown, 10, 10)), figure(large));
+        let judged = format!("5: {what}, of the same {USED} modules");
+        rows.push(section.judged_row(&judged, Bar::AtMost(FLAT), large.used / small.used));
+        rows.push(vec![
+            format!("{what}, of module after module"),
+            number(large.spread / small.spread),
+            "none: first uses, and memory that is not near the processor".into(),
+        ]);
     }
     let missing: u64 = grown.iter().map(|one| one.missing).sum();
     rows.push(section.judged_row(
-        "5: reports not heard or lost on their way, and outputs not fresh at the end, all sizes",
+        "5: reports not heard, facts lost on their way, and outputs not fresh or not true at the end, all sizes",
         Bar::AtMost(0.0),
         missing as f64,
     ));
@@ -337,7 +422,9 @@ fn plots(section: &mut Section, grown: &[Grown]) {
     draw("scale-start", "start to all known", "s", |one| one.start);
     draw("scale-memory", "memory", "MiB", |one| one.resident_kib / 1024.0);
     draw("scale-idle", "CPU at rest", "% of a core", |one| one.idle_cores * 100.0);
-    draw("scale-report", "1,000 reports, from the wire to the doors", "ms of CPU", |one| one.report);
-    draw("scale-hit", "a GET of one accessory", "µs of CPU", |one| one.hit);
+    draw("scale-report", "1,000 reports of ten modules, from the wire to the doors", "ms of CPU", |one| {
+        one.report.used
+    });
+    draw("scale-hit", "a GET of one accessory of ten modules", "µs of CPU", |one| one.hit.used);
     draw("scale-list", "a list of all accessories", "ms of CPU", |one| one.list / 1000.0);
 }
