@@ -35,14 +35,10 @@ impl House {
     /// What is restored is stale and no event, until the bus has said it again.
     pub(crate) async fn restart(&mut self, killed: bool, away: Duration, seed: u64) {
         let kept = self.vault.0.borrow().text.clone();
-        if killed {
-            // Nobody is told: every actor, and the socket with them, is gone in this instant.
-            self.life.abort();
-        } else {
+        if !killed {
             self.app.drain().await;
-            self.life.abort();
         }
-        let _ = (&mut self.life).await;
+        self.life.end().await;
         if killed && self.vault.0.borrow().text != kept {
             self.court
                 .borrow_mut()

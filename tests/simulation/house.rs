@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
+use std::task::Context;
 use std::time::Duration;
 
 use actix::Actor;
@@ -54,7 +55,7 @@ pub(crate) struct Lamp {
 pub(crate) struct House {
     pub(crate) app: App,
     /// Everything that dies with the daemon.
-    pub(crate) life: JoinHandle<()>,
+    pub(crate) life: Life,
     pub(crate) guest: Guest,
     pub(crate) line: Rc<Line>,
     pub(crate) court: Rc<RefCell<Court>>,
@@ -297,7 +298,7 @@ pub(crate) fn daemon(
     line: &Rc<Line>,
     audience: &Audience,
     beginning: Beginning,
-) -> (App, JoinHandle<()>, Guest) {
+) -> (App, Life, Guest) {
     let dials = vec![Box::new(LineDial(line.clone())) as Box<dyn conbusd::transport::Dial>];
     let one_life = LocalSet::new();
     let (app, guest) = {
@@ -307,7 +308,44 @@ pub(crate) fn daemon(
         let guest = port.let_in(&app, line);
         (app, guest)
     };
-    (app, spawn_local(one_life), guest)
+    (app, Life::begin(one_life), guest)
+}
+
+/// A life of the daemon: all of its actors, also those that a reload brings.
+pub(crate) struct Life {
+    actors: Rc<LocalSet>,
+    lived: JoinHandle<()>,
+}
+
+impl Life {
+    fn begin(actors: LocalSet) -> Self {
+        let actors = Rc::new(actors);
+        let living = actors.clone();
+        let lived = spawn_local(async move { living.run_until(std::future::pending()).await });
+        Self { actors, lived }
+    }
+
+    /// Whoever is born while this happens belongs to it.
+    async fn brings<T>(&self, birth: impl Future<Output = T>) -> T {
+        let mut birth = std::pin::pin!(birth);
+        let here = |task: &mut Context<'_>| {
+            let _born = self.actors.enter();
+            birth.as_mut().poll(task)
+        };
+        std::future::poll_fn(here).await
+    }
+
+    /// Nobody is told: every actor, and the socket with them, is gone in this instant.
+    pub(crate) async fn end(&mut self) {
+        self.abort();
+        let _ = (&mut self.lived).await;
+    }
+
+    /// The same, without waiting for it.
+    pub(crate) fn abort(&mut self) {
+        self.lived.abort();
+        self.actors = Rc::default();
+    }
 }
 
 impl House {
@@ -335,7 +373,8 @@ impl House {
         let at = self.line.now();
         // A link that is down may come up meanwhile: after a pause of the machine its dial is overdue.
         let kept = self.court.borrow().link_down.is_none().then(|| self.line.connection());
-        let reload = self.app.reload(&self.file.parse()).await;
+        let config = self.file.parse();
+        let reload = self.life.brings(self.app.reload(&config)).await;
         self.find();
         let mut court = self.court.borrow_mut();
         court.act("reload");
@@ -412,7 +451,7 @@ impl House {
     }
 
     /// Whether every actor lives, and stops when it is told to.
-    pub(crate) async fn finish(&self) {
+    pub(crate) async fn finish(&mut self) {
         self.looked_at.set(None);
         self.inspect().await;
         let died = self.app.accessories.iter().filter(|one| !one.connected()).count();

@@ -236,7 +236,7 @@ fn a_storm_that_comes_through_late_is_excused_until_it_can_be_known() {
         || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let told = System::with_tokio_rt(runtime).block_on(async {
         let _begins = conbusd::actors::now();
-        let house = build(&mut Rng::with_seed(2), &Knobs::default());
+        let mut house = build(&mut Rng::with_seed(2), &Knobs::default());
         let serial = lamp().serial;
         tokio::time::sleep(s(5)).await;
         house.line.stormed.borrow_mut().push(serial);
