@@ -15,6 +15,7 @@ use conbusd::conbus::{
 };
 use conbusd::emulator::Emulator;
 use conbusd::emulator::control::Order;
+use conbusd::policy::settle::Settle;
 use conbusd::transport::{BusStream, Dial, Dialled};
 use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
@@ -289,9 +290,10 @@ impl Line {
                 if let Some(after) = self.echo.take().filter(|_| by_itself) {
                     self.say_later(telegram.to_bytes(), after);
                 }
-                // Six repeats are believed until they are known for what they are, whenever they come through.
+                // Six repeats are believed until they are known for what they are, whenever they come through; what
+                // comes behind the time-out of a query is no answer to the daemon, and may be one of them.
                 let asked = self.asked.borrow_mut().remove(&reply.serial);
-                let answers = asked.is_some_and(|at| now < at + REPLY_LIFE);
+                let answers = asked.is_some_and(|at| now < at + Settle::default().time_out);
                 if !answers && self.stormed.borrow().contains(&reply.serial) {
                     court.truth.excuse(now + STORM_NOTICED, |point| point.serial == reply.serial);
                 }
