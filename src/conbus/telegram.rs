@@ -247,8 +247,7 @@ impl Reply {
     /// `None` when the data hold a bracket, which would forge a frame.
     pub fn new(serial: SerialNumber, function: Function, data: impl AsRef<[u8]>) -> Option<Self> {
         let data = data.as_ref();
-        let has_bracket = memchr::memchr2(b'<', b'>', data).is_some();
-        (!has_bracket).then(|| Self { serial, function, data: Letters::new(data) })
+        (!has_bracket(data)).then(|| Self { serial, function, data: Letters::new(data) })
     }
 
     /// F18: accepted.
@@ -308,8 +307,7 @@ impl Telegram {
 
     /// Reads what stands between `<` and the checksum.
     pub fn parse_payload(payload: &[u8]) -> Option<Self> {
-        let has_bracket = memchr::memchr2(b'<', b'>', payload).is_some();
-        if has_bracket { None } else { Self::parse_letters(payload).ok() }
+        if has_bracket(payload) { None } else { Self::parse_letters(payload).ok() }
     }
 
     #[inline]
@@ -320,6 +318,7 @@ impl Telegram {
             b'O' => Ok(Self::Event(event(EventBus::Cp, rest).ok_or(GrammarError)?)),
             b'S' | b'R' => {
                 let (serial, function, data) = addressed(rest).ok_or(GrammarError)?;
+                // An arm each, so that both are built where they stay: from one they would be copied.
                 match Letters::few(data) {
                     Some(data) if *letter == b'S' => Ok(Self::System(System { serial, function, data })),
                     Some(data) => Ok(Self::Reply(Reply { serial, function, data })),
@@ -414,6 +413,11 @@ fn digit(byte: u8) -> Option<u8> {
 
 fn two_digits(tens: u8, ones: u8) -> Option<u8> {
     Some(digit(tens)? * 10 + digit(ones)?)
+}
+
+/// A bracket inside of a telegram would end it.
+fn has_bracket(bytes: &[u8]) -> bool {
+    memchr::memchr2(b'<', b'>', bytes).is_some()
 }
 
 /// Reads `07L06I80M`.
