@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use log::{error, info, warn};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -126,13 +127,15 @@ pub async fn run(config: &Config, file: &Path) -> Result<(), RunError> {
     super::sabotage::begin(&app);
     ready();
     let signal = loop {
-        let signal = tokio::select! {
-            biased;
-            signal = signals.next() => signal,
-            () = wanted.notified() => Asked::Reload,
-            never = watch(&app) => match never {},
-        };
-        match signal {
+        let asked = when_woken(async {
+            tokio::select! {
+                biased;
+                signal = signals.next() => signal,
+                () = wanted.notified() => Asked::Reload,
+                never = watch(&app) => match never {},
+            }
+        });
+        match asked.await {
             Asked::End(signal) => break signal,
             Asked::Reload => {
                 reloading();
@@ -145,6 +148,17 @@ pub async fn run(config: &Config, file: &Path) -> Result<(), RunError> {
     info!(target: "app", "stopping signal={signal}");
     stop(doors, &app, &mut signals).await;
     Ok(())
+}
+
+/// Waits for something that is looked at when it has been woken and not before: the thread looks at what it was started
+/// with each time that anything happens, and three signals and a timer cost more than a read of the cache.
+async fn when_woken<T>(something: impl Future<Output = T>) -> T {
+    let mut one = FuturesUnordered::from_iter([something]);
+    loop {
+        if let Some(outcome) = one.next().await {
+            return outcome;
+        }
+    }
 }
 
 /// Reads the config anew and goes on by it. One with mistakes changes nothing.

@@ -85,7 +85,7 @@ impl Follower {
     async fn everything(&mut self) -> Option<Bytes> {
         let cards = Arc::clone(&self.roll.borrow_and_update());
         let states = states(&cards).await.ok()?;
-        let mut words = Vec::from(json::event("accessories", &listed(&cards, &states)));
+        let mut words = Vec::from(json::all(&listed(&cards, &states)));
         for (gateway, state) in self.site.feed.links() {
             words.extend_from_slice(&self.words_of(News::Link(gateway, state)));
         }
@@ -98,7 +98,7 @@ impl Follower {
                 .roll
                 .borrow()
                 .at(id)
-                .map(|card| json::event("accessory", &AccessoryObject::new(&card.face, &state, now()))),
+                .map(|card| json::changed(&AccessoryObject::new(&card.face, &state, now()))),
             News::Link(gateway, state) => self
                 .site
                 .gateway_name(gateway)

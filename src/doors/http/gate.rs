@@ -3,7 +3,7 @@
 //! A page of a stranger's site can make a browser in this house connect to the daemon under a name of its own
 //! (DNS rebinding), and the connection then comes from loopback. Only the name gives it away.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -30,7 +30,8 @@ fn is_open(path: &str) -> bool {
 #[derive(Debug)]
 pub(super) struct Gate {
     token: Option<Token>,
-    checks_names: bool,
+    /// The address of a door on loopback; elsewhere no names are checked.
+    loopback: Option<String>,
 }
 
 /// Why a request is turned away.
@@ -50,12 +51,12 @@ impl Gate {
     pub(super) fn new(listen: SocketAddr, token: Option<Token>) -> Self {
         // Beyond loopback there is a token, which the stranger's page does not have, and the daemon cannot know
         // all its names.
-        Self { token, checks_names: listen.ip().to_canonical().is_loopback() }
+        Self { token, loopback: listen.ip().to_canonical().is_loopback().then(|| listen.to_string()) }
     }
 
     pub(super) fn admits(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Denied> {
-        if self.checks_names {
-            check_names(uri, headers)?;
+        if let Some(address) = &self.loopback {
+            check_names(uri, headers, address)?;
         }
         if !is_open(uri.path()) {
             self.check_token(headers)?;
@@ -81,11 +82,12 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 }
 
 /// An address cannot be rebound, and `localhost` is resolved by the browser itself.
-fn check_names(uri: &Uri, headers: &HeaderMap) -> Result<(), Denied> {
+fn check_names(uri: &Uri, headers: &HeaderMap, address: &str) -> Result<(), Denied> {
     if let Some(authority) = uri.authority().filter(|authority| !is_own_name(authority.as_str())) {
         return Err(Denied::Name(authority.as_str().into()));
     }
-    for host in headers.get_all(header::HOST) {
+    // Most clients ask at the address itself, which needs no grammar of names.
+    for host in headers.get_all(header::HOST).iter().filter(|host| *host != address) {
         if !host.to_str().is_ok_and(is_own_name) {
             return Err(Denied::Name(host.to_str().unwrap_or("?").into()));
         }
@@ -94,10 +96,6 @@ fn check_names(uri: &Uri, headers: &HeaderMap) -> Result<(), Denied> {
 }
 
 fn is_own_name(host: &str) -> bool {
-    // Most clients ask at an address and a port, which needs no grammar of names.
-    if host.parse::<SocketAddrV4>().is_ok() {
-        return true;
-    }
     let Ok(authority) = host.parse::<Authority>() else { return false };
     if authority.as_str().contains('@') {
         return false;

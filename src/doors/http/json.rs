@@ -12,7 +12,8 @@ use crate::policy::switch::AccessoryState;
 use crate::policy::{AccessoryKind, Freshness, Moment, Origin};
 
 /// An accessory as clients see it.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Serialize))]
 pub(super) struct AccessoryObject<'a> {
     /// By which it is asked for.
     id: &'a str,
@@ -58,6 +59,58 @@ impl<'a> AccessoryObject<'a> {
             origin: state.origin,
         }
     }
+
+    /// Appends its bytes. They are what `Serialize` would write, which looks at each letter of the keys, too: it took
+    /// longer than the actors that were asked.
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(b"{\"id\":");
+        write_text(self.id, to);
+        to.extend_from_slice(b",\"name\":");
+        write_text(self.name, to);
+        to.extend_from_slice(b",\"room\":");
+        write_text(self.room, to);
+        to.extend_from_slice(b",\"kind\":");
+        write_text(self.kind.word(), to);
+        to.extend_from_slice(b",\"module\":");
+        match &self.module {
+            Some(serial) => write_quoted(&serial.digits(), to),
+            None => to.extend_from_slice(b"null"),
+        }
+        to.extend_from_slice(b",\"output\":");
+        write_value(&self.output, to);
+        to.extend_from_slice(b",\"on\":");
+        write_value(&self.on, to);
+        to.extend_from_slice(b",\"brightness\":");
+        write_value(&self.brightness, to);
+        to.extend_from_slice(b",\"freshness\":");
+        write_value(&self.freshness, to);
+        to.extend_from_slice(b",\"age_ms\":");
+        write_value(&self.age_ms, to);
+        to.extend_from_slice(b",\"origin\":");
+        write_value(&self.origin, to);
+        to.push(b'}');
+    }
+}
+
+/// Appends a text with its quotes.
+fn write_text(text: &str, to: &mut Vec<u8>) {
+    let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // To the end in any case: that takes several bytes at a time.
+    if text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
+        write_value(text, to);
+    } else {
+        write_quoted(text.as_bytes(), to);
+    }
+}
+
+fn write_quoted(plain: &[u8], to: &mut Vec<u8>) {
+    to.push(b'"');
+    to.extend_from_slice(plain);
+    to.push(b'"');
+}
+
+fn write_value(value: &(impl Serialize + ?Sized), to: &mut Vec<u8>) {
+    serde_json::to_writer(to, value).expect("the objects of the contract have only text keys");
 }
 
 /// What is wanted of an accessory; at least one of the two.
@@ -102,34 +155,66 @@ const OBJECT_BYTES: usize = 256;
 /// What most other answers fit into.
 const ANSWER_BYTES: usize = 4096;
 
+/// What most events fit into.
+const EVENT_BYTES: usize = 512;
+
 /// The bytes of a value.
 pub(super) fn bytes(value: &impl Serialize) -> Bytes {
-    written(value, ANSWER_BYTES)
+    let mut bytes = Vec::with_capacity(ANSWER_BYTES);
+    write_value(value, &mut bytes);
+    bytes.into()
 }
 
 /// The bytes of one accessory. Asked for a block as large as other answers have, the allocator tidies up first.
 pub(super) fn object(object: &AccessoryObject<'_>) -> Bytes {
-    written(object, OBJECT_BYTES)
+    let mut bytes = Vec::with_capacity(OBJECT_BYTES);
+    object.write(&mut bytes);
+    bytes.into()
 }
 
 /// The bytes of a list of accessories.
 pub(super) fn list(objects: &[AccessoryObject<'_>]) -> Bytes {
-    written(&objects, OBJECT_BYTES * (1 + objects.len()))
+    let mut bytes = Vec::with_capacity(list_bytes(objects));
+    write_list(objects, &mut bytes);
+    bytes.into()
 }
 
-fn written(value: &impl Serialize, room: usize) -> Bytes {
-    let mut bytes = Vec::with_capacity(room);
-    serde_json::to_writer(&mut bytes, value).expect("the objects of the contract have only text keys");
-    bytes.into()
+fn list_bytes(objects: &[AccessoryObject<'_>]) -> usize {
+    OBJECT_BYTES * (1 + objects.len())
+}
+
+fn write_list(objects: &[AccessoryObject<'_>], to: &mut Vec<u8>) {
+    to.push(b'[');
+    for (place, object) in objects.iter().enumerate() {
+        if place > 0 {
+            to.push(b',');
+        }
+        object.write(to);
+    }
+    to.push(b']');
 }
 
 /// One server-sent event: JSON has no line breaks, so it is one line.
 pub(super) fn event(name: &str, value: &impl Serialize) -> Bytes {
-    let mut bytes = Vec::with_capacity(512);
+    line(name, EVENT_BYTES, |to| write_value(value, to))
+}
+
+/// The event that an accessory changed.
+pub(super) fn changed(object: &AccessoryObject<'_>) -> Bytes {
+    line("accessory", EVENT_BYTES, |to| object.write(to))
+}
+
+/// The event that tells of all accessories.
+pub(super) fn all(objects: &[AccessoryObject<'_>]) -> Bytes {
+    line("accessories", list_bytes(objects), |to| write_list(objects, to))
+}
+
+fn line(name: &str, room: usize, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut bytes = Vec::with_capacity(room);
     bytes.extend_from_slice(b"event: ");
     bytes.extend_from_slice(name.as_bytes());
     bytes.extend_from_slice(b"\ndata: ");
-    serde_json::to_writer(&mut bytes, value).expect("the objects of the contract have only text keys");
+    write(&mut bytes);
     bytes.extend_from_slice(b"\n\n");
     bytes.into()
 }
@@ -195,7 +280,7 @@ mod tests {
     #[test]
     fn a_dimmer_has_all_its_fields() {
         let now = Moment::after_start(Duration::from_micros(1_234_999));
-        let object = bytes(&AccessoryObject::new(&face(AccessoryKind::Dimmer), &SEEN, now));
+        let object = object(&AccessoryObject::new(&face(AccessoryKind::Dimmer), &SEEN, now));
         assert_eq!(
             text(&object),
             r#"{"id":"lamp","name":"Lampe \"Süd\"","room":"Salon","kind":"dimmer","module":"0012345004","output":1,"#
@@ -206,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_null_and_a_light_has_no_brightness() {
-        let light = bytes(&AccessoryObject::new(&face(AccessoryKind::Light), &SEEN, Moment::START));
+        let light = object(&AccessoryObject::new(&face(AccessoryKind::Light), &SEEN, Moment::START));
         assert!(text(&light).contains(r#""on":true,"brightness":null,"freshness":"fresh","age_ms":0"#));
         let unknown = AccessoryState {
             on: None,
@@ -215,9 +300,52 @@ mod tests {
             observed_at: None,
             origin: None,
         };
-        let object = bytes(&AccessoryObject::new(&face(AccessoryKind::Dimmer), &unknown, Moment::START));
+        let object = object(&AccessoryObject::new(&face(AccessoryKind::Dimmer), &unknown, Moment::START));
         let end = r#""on":null,"brightness":null,"freshness":"unknown","age_ms":null,"origin":null}"#;
         assert!(text(&object).ends_with(end), "{}", text(&object));
+    }
+
+    #[test]
+    fn an_accessory_is_written_as_it_would_be_serialized() {
+        let texts = [
+            "",
+            "Süd",
+            "a \"b\"",
+            "back\\slash",
+            "tab\t",
+            "\u{0}\u{1f}\u{7f}",
+            "plain 0123456789",
+            "\u{2028}",
+        ];
+        let kinds =
+            [AccessoryKind::Light, AccessoryKind::Outlet, AccessoryKind::Dimmer, AccessoryKind::Group];
+        let freshness = [Freshness::Fresh, Freshness::Pending, Freshness::Stale, Freshness::Unknown];
+        let origins = [Origin::Report, Origin::Poll, Origin::Read, Origin::Snapshot].map(Some);
+        let mut objects = Vec::new();
+        for place in 0..64_usize {
+            let (kind, odd) = (kinds[place % 4], place % 2 == 1);
+            objects.push(AccessoryObject {
+                id: texts[place / 8],
+                name: texts[place % 8],
+                room: texts[(place + 3) % 8],
+                kind,
+                module: odd.then(|| format!("{:010}", place * 100_003).parse().unwrap()),
+                output: OutputIndex::new(place as u8 % 8).filter(|_| odd),
+                on: [None, Some(false), Some(true)][place % 3],
+                brightness: Percent::new(place as u8).filter(|_| place % 5 > 0),
+                freshness: freshness[place / 4 % 4],
+                age_ms: (place % 7 > 0).then(|| 10_u64.pow(place as u32 % 20)),
+                origin: origins.get(place % 5).copied().flatten(),
+            });
+        }
+        for one in &objects {
+            assert_eq!(text(&object(one)), serde_json::to_string(one).unwrap());
+            assert_eq!(text(&changed(one)), text(&event("accessory", one)));
+        }
+        for few in [&objects[..0], &objects[..1], &objects] {
+            assert_eq!(text(&list(few)), serde_json::to_string(few).unwrap());
+            assert_eq!(text(&all(few)), text(&event("accessories", &few)));
+        }
     }
 
     #[test]

@@ -13,12 +13,12 @@ use crate::policy::switch::{AccessoryState, Target};
 
 /// The body of a `GET` of this accessory when it shows this.
 pub fn object(face: &AccessoryFace, state: &AccessoryState, now: Moment) -> Bytes {
-    json::bytes(&AccessoryObject::new(face, state, now))
+    json::object(&AccessoryObject::new(face, state, now))
 }
 
 /// The server-sent event of this accessory when it shows this from now on.
 pub fn event(face: &AccessoryFace, state: &AccessoryState, now: Moment) -> Bytes {
-    json::event("accessory", &AccessoryObject::new(face, state, now))
+    json::changed(&AccessoryObject::new(face, state, now))
 }
 
 /// What the body of a `PUT` wants of this accessory; the body of the answer when it cannot be obeyed.

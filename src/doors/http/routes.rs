@@ -29,7 +29,7 @@ use super::translate::{self, Fault};
 use super::{House, Limits, beside, document, history, page};
 use crate::actors::events::{GetState, Observe, SetTarget};
 use crate::actors::{ask, now};
-use crate::doors::{AccessoryCard, Cards};
+use crate::doors::Cards;
 use crate::policy::store::Want;
 use crate::policy::switch::{AccessoryState, Until};
 use crate::policy::{BusError, Freshness, Moment};
@@ -118,10 +118,6 @@ impl Site {
     /// The accessories as they are now.
     pub(super) fn cards(&self) -> Arc<Cards> {
         Arc::clone(&self.house.roll.borrow())
-    }
-
-    fn card(&self, id: &str) -> Result<AccessoryCard, Fault> {
-        self.house.roll.borrow().named(id).cloned().ok_or_else(|| Fault::unknown_accessory(id))
     }
 
     pub(super) fn gateway_name(&self, gateway: usize) -> Option<&str> {
@@ -219,10 +215,15 @@ pub(super) async fn accessory(
     query: Option<&str>,
     asked_at: Moment,
 ) -> Result<Response, Fault> {
-    let card = site.card(id)?;
-    let max_age = translate::want(query, asked_at)?;
-    let state = ask(&card.addr, GetState { max_age }, READ_WITHIN).await?;
-    Ok(good(json::object(&AccessoryObject::new(&card.face, &state, now()))))
+    let (face, read) = {
+        let cards = site.house.roll.borrow();
+        let card = cards.named(id).ok_or_else(|| Fault::unknown_accessory(id))?;
+        let max_age = translate::want(query, asked_at)?;
+        // Through the handle that all readers share: a copy of it would be a place of its own in the mailbox.
+        (Arc::clone(&card.face), ask(&card.addr, GetState { max_age }, READ_WITHIN))
+    };
+    let state = read.await?;
+    Ok(good(json::object(&AccessoryObject::new(&face, &state, now()))))
 }
 
 async fn set(
