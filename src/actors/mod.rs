@@ -164,6 +164,9 @@ where
     told
 }
 
+/// A timer that would ring so much too early is moved: a ring in vain wakes the process, which costs more.
+const MOVED_BY: Duration = Duration::from_millis(100);
+
 /// The one timer of an actor, armed for the earliest deadline its policy has.
 #[derive(Debug, Default)]
 struct Alarm {
@@ -171,7 +174,7 @@ struct Alarm {
 }
 
 impl Alarm {
-    /// Arms the timer for `at`, unless it rings early enough anyway; `ring` looks at the policy again.
+    /// Arms the timer for `at`, unless it rings a little earlier anyway; `ring` looks at the policy again.
     fn set<A>(&mut self, at: Option<Moment>, ctx: &mut A::Context, ring: fn(&mut A, &mut A::Context))
     where
         A: Actor,
@@ -179,7 +182,7 @@ impl Alarm {
     {
         let Some(at) = at else { return };
         match self.armed {
-            Some((armed, _)) if armed <= at => return,
+            Some((armed, _)) if armed <= at && at.since(armed) < MOVED_BY => return,
             Some((_, handle)) => {
                 ctx.cancel_future(handle);
             }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::digits::Form;
@@ -115,7 +116,8 @@ impl fmt::Debug for SerialNumber {
 
 impl Serialize for SerialNumber {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let digits = self.digits();
+        serializer.serialize_str(str::from_utf8(&digits).map_err(S::Error::custom)?)
     }
 }
 

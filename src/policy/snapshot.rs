@@ -75,17 +75,9 @@ struct State {
     used: Vec<SerialNumber>,
 }
 
-#[derive(Serialize)]
-struct Whole<'a> {
-    checksum: String,
-    format: &'static str,
-    state: &'a State,
-    version: u64,
-}
-
-/// Of a state in its order.
-fn checksum(state: &impl Serialize) -> String {
-    format!("{:08x}", crc32fast::hash(&serde_json::to_vec(state).unwrap_or_default()))
+/// Of the text of a state in its order.
+fn checksum(state: &str) -> String {
+    format!("{:08x}", crc32fast::hash(state.as_bytes()))
 }
 
 fn millis(span: Duration) -> u64 {
@@ -104,10 +96,12 @@ impl Snapshot {
             level_age_ms: known.level.map(|(_, age)| millis(age)),
         });
         let state = State { saved_unix_ms: millis(wall), outputs: rows.collect(), used: self.used.clone() };
-        let whole = Whole { checksum: checksum(&state), format: FORMAT, state: &state, version: VERSION };
-        let mut text = serde_json::to_vec(&whole).unwrap_or_default();
-        text.push(b'\n');
-        text
+        let state = serde_json::to_string(&state).unwrap_or_default();
+        let checksum = checksum(&state);
+        // In the order of its keys, as `decode` will sort them; the state is written once.
+        let whole =
+            format!(r#"{{"checksum":"{checksum}","format":"{FORMAT}","state":{state},"version":{VERSION}}}"#);
+        (whole + "\n").into_bytes()
     }
 
     /// Reads what was kept. What has grown older since then has; a clock that went back makes nothing younger.
@@ -122,7 +116,7 @@ impl Snapshot {
             _ => return Err(Damage::Foreign),
         }
         let state = text["state"].take();
-        if text["checksum"] != checksum(&state) {
+        if text["checksum"] != checksum(&state.to_string()) {
             return Err(Damage::Checksum);
         }
         let state: State = serde_json::from_value(state).map_err(|error| Damage::Shape(error.to_string()))?;
@@ -192,7 +186,7 @@ mod tests {
     fn changed(change: impl FnOnce(&mut Value)) -> Vec<u8> {
         let mut text: Value = serde_json::from_slice(&sample().encode(WALL)).unwrap();
         change(&mut text);
-        text["checksum"] = checksum(&text["state"]).into();
+        text["checksum"] = checksum(&text["state"].to_string()).into();
         text.to_string().into_bytes()
     }
 
