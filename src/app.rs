@@ -303,6 +303,7 @@ fn listener_facts(cache: &Addr<Cache>, poller: &Addr<Poller>, audience: &Audienc
         doubtful: Outlet::new(cache.clone().recipient()),
         invalidate: Outlet::new(cache.clone().recipient()),
         module: Outlet::new(poller.clone().recipient()),
+        noted: Outlet::new(poller.clone().recipient()),
         storm: Outlet::new(poller.clone().recipient()),
         button,
         seen: outlets(&audience.telegrams),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use actix::{Message, Recipient};
 use tokio::sync::oneshot;
 
-use crate::conbus::{Edge, EventSource, Point, SerialNumber, Telegram};
+use crate::conbus::{Datapoint, DatapointValue, Edge, EventSource, Point, SerialNumber, Telegram};
 use crate::policy::figures::Sheet;
 use crate::policy::history::{Entry, Passed, WishTold};
 use crate::policy::interpret::ModuleNews;
@@ -239,10 +239,24 @@ pub struct PointDoubtful {
     pub at: Moment,
 }
 
-/// Up, from a listener to the poller: something about a module as a whole.
+/// Up, from a listener to the poller: a module answered a read.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct ModuleObserved {
+    /// Which module.
+    pub serial: SerialNumber,
+    /// What was read.
+    pub datapoint: Datapoint,
+    /// What it is; of outputs that the module does not have it tells nothing.
+    pub value: DatapointValue,
+    /// When.
+    pub at: Moment,
+}
+
+/// Up, from a listener to the poller: something about a module as a whole.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct ModuleNoted {
     /// Which module.
     pub serial: SerialNumber,
     /// What is new.

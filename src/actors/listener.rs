@@ -10,14 +10,14 @@ use actix::{Actor, ActorContext, Context, Handler};
 use log::{debug, info, warn};
 
 use super::events::{
-    ButtonPressed, Direction, Drain, ExchangeEnded, Invalidate, LinkChanged, LinkState, Measure,
+    ButtonPressed, Direction, Drain, ExchangeEnded, Invalidate, LinkChanged, LinkState, Measure, ModuleNoted,
     ModuleObserved, Name, NewsLost, Observe, PointCommanded, PointDoubtful, PointObserved, Reconfigure,
     Reread, StormChanged, StormPhase, TelegramReceived, TelegramSeen, TelegramSent,
 };
 use super::{Alarm, Outlet, now, tell};
-use crate::conbus::Telegram;
+use crate::conbus::{Reply, Telegram};
 use crate::policy::figures::{Sheet, names};
-use crate::policy::interpret::{Answer, Attribution, Fact, Installed, Interpreter, ModuleNews};
+use crate::policy::interpret::{Answer, Attribution, Fact, Installed, Interpreter};
 use crate::policy::store::Observation;
 use crate::policy::{BusError, GatewayId, Moment, Storm, StormEffect, StormPlan, earliest};
 
@@ -53,6 +53,8 @@ pub struct ListenerFacts {
     pub invalidate: Outlet<Invalidate>,
     /// To the poller.
     pub module: Outlet<ModuleObserved>,
+    /// To the poller.
+    pub noted: Outlet<ModuleNoted>,
     /// To the poller.
     pub storm: Outlet<StormChanged>,
     /// To the poller and the doors.
@@ -96,24 +98,26 @@ impl Listener {
         }
     }
 
-    fn tell_found(&mut self, at: Moment) {
+    /// Tells what was found; `heard` is the reply that told it, if one did.
+    fn tell_found(&mut self, heard: Option<&Reply>, at: Moment) {
         let mut found = std::mem::take(&mut self.found);
         for fact in found.drain(..) {
-            self.tell_one(fact, at);
+            self.tell_one(fact, heard, at);
         }
         self.found = found;
     }
 
-    fn tell_one(&mut self, fact: Fact, at: Moment) {
+    fn tell_one(&mut self, fact: Fact, heard: Option<&Reply>, at: Moment) {
         let facts = &mut self.facts;
         let told = match fact {
             Fact::Observed(seen) => tell_seen(&mut facts.observed, seen),
             Fact::Answered(answer) => {
                 let lost =
                     answer.observations().filter(|seen| !tell_seen(&mut facts.observed, *seen)).count();
-                let Answer { serial, datapoint, value, at, .. } = answer;
-                let news = ModuleNews::Value(datapoint, value);
-                tell(&mut facts.module, ModuleObserved { serial, news, at }) && lost == 0
+                let Answer { serial, datapoint, at, .. } = answer;
+                let observed =
+                    heard.map(|reply| ModuleObserved { serial, datapoint, value: answer.value(reply), at });
+                observed.is_none_or(|observed| tell(&mut facts.module, observed)) && lost == 0
             }
             Fact::Commanded { point, seq, at } => {
                 tell(&mut facts.commanded, PointCommanded { point, seq, at })
@@ -121,7 +125,7 @@ impl Listener {
             Fact::Doubtful { point, aspect, seq, at } => {
                 tell(&mut facts.doubtful, PointDoubtful { point, aspect, seq, at })
             }
-            Fact::Module(serial, news) => tell(&mut facts.module, ModuleObserved { serial, news, at }),
+            Fact::Module(serial, news) => tell(&mut facts.noted, ModuleNoted { serial, news, at }),
             Fact::Button { input, edge } => {
                 debug!(target: "listener", "input gateway={} input={input} edge={edge:?}", self.plan.name);
                 let pressed = ButtonPressed { gateway: self.plan.gateway, input, edge, at };
@@ -238,7 +242,11 @@ impl Handler<TelegramReceived> for Listener {
 
     fn handle(&mut self, heard: TelegramReceived, ctx: &mut Context<Self>) {
         let TelegramReceived { telegram, seq, at, waits_since, .. } = heard;
-        if let Telegram::Reply(reply) = &telegram {
+        let reply = match &telegram {
+            Telegram::Reply(reply) => Some(reply),
+            Telegram::Event(_) | Telegram::System(_) => None,
+        };
+        if let Some(reply) = reply {
             let solicited = self.interpreter.is_solicited(reply);
             let pass = self.storm.heard_reply(reply, solicited, at, &mut self.storm_effects);
             if !pass {
@@ -254,7 +262,7 @@ impl Handler<TelegramReceived> for Listener {
                 _ => {}
             }
         }
-        self.tell_found(at);
+        self.tell_found(reply, at);
         self.show(Direction::Received, &telegram, at);
         self.step(ctx);
     }
@@ -265,7 +273,7 @@ impl Handler<TelegramSent> for Listener {
 
     fn handle(&mut self, sent: TelegramSent, ctx: &mut Context<Self>) {
         self.interpreter.sent(&sent.telegram, sent.seq, sent.at, &mut self.found);
-        self.tell_found(sent.at);
+        self.tell_found(None, sent.at);
         self.show(Direction::Sent, &sent.telegram, sent.at);
         self.step(ctx);
     }
@@ -276,7 +284,7 @@ impl Handler<ExchangeEnded> for Listener {
 
     fn handle(&mut self, ended: ExchangeEnded, ctx: &mut Context<Self>) {
         self.interpreter.ended(ended.serial, ended.seq, ended.how, ended.at, &mut self.found);
-        self.tell_found(ended.at);
+        self.tell_found(None, ended.at);
         self.step(ctx);
     }
 }
@@ -288,7 +296,7 @@ impl Handler<LinkChanged> for Listener {
         // Up: the end of the link before it may have found no room here.
         if link.state != LinkState::Dialling {
             self.interpreter.link_lost(link.at, &mut self.found);
-            self.tell_found(link.at);
+            self.tell_found(None, link.at);
             for serial in self.storm.link_lost() {
                 self.storm_effects.push(StormEffect::Released { serial });
             }

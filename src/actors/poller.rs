@@ -1,8 +1,8 @@
 //! The poller: asks the cache to refresh outputs, and owns the roster.
 //!
 //! Hears: [`MarkActive`] (accessories), [`LinkChanged`] and [`NewsLost`] (connections), [`ModuleObserved`],
-//! [`ButtonPressed`] and [`StormChanged`] (listeners). Tells the cache [`Refresh`]; asks connections itself only
-//! for what the roster needs and for storm probes. A [`Reconfigure`] brings other modules and times.
+//! [`ModuleNoted`], [`ButtonPressed`] and [`StormChanged`] (listeners). Tells the cache [`Refresh`]; asks connections
+//! itself only for what the roster needs and for storm probes. A [`Reconfigure`] brings other modules and times.
 
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use log::{debug, info, warn};
 use super::answers::{Answers, Awaits, await_answer};
 use super::connection::Connection;
 use super::events::{
-    ButtonPressed, CaptureUse, Drain, Exchange, LinkChanged, LinkState, MarkActive, Measure, ModuleObserved,
-    NewsLost, Observe, Reconfigure, Refresh, StartPolling, StopPolling, StormChanged, StormPhase,
+    ButtonPressed, CaptureUse, Drain, Exchange, LinkChanged, LinkState, MarkActive, Measure, ModuleNoted,
+    ModuleObserved, NewsLost, Observe, Reconfigure, Refresh, StartPolling, StopPolling, StormChanged,
+    StormPhase,
 };
 use super::{Alarm, Outlet, ask, now, tell};
 use crate::conbus::{Datapoint, OutputIndex, Point, SerialNumber, System};
@@ -312,15 +313,22 @@ impl Handler<ModuleObserved> for Poller {
     type Result = ();
 
     fn handle(&mut self, seen: ModuleObserved, ctx: &mut Context<Self>) {
-        let ModuleObserved { serial, news, at } = seen;
+        let ModuleObserved { serial, datapoint, value, at } = seen;
+        self.roster.heard(serial, at);
+        self.schedule.answered(serial);
+        for effect in self.roster.observed(serial, datapoint, &value, at) {
+            self.note(effect);
+        }
+        self.step(ctx);
+    }
+}
+
+impl Handler<ModuleNoted> for Poller {
+    type Result = ();
+
+    fn handle(&mut self, noted: ModuleNoted, ctx: &mut Context<Self>) {
+        let ModuleNoted { serial, news, at } = noted;
         match news {
-            ModuleNews::Value(datapoint, value) => {
-                self.roster.heard(serial, at);
-                self.schedule.answered(serial);
-                for effect in self.roster.observed(serial, datapoint, &value, at) {
-                    self.note(effect);
-                }
-            }
             ModuleNews::Refused(_) => self.roster.heard(serial, at),
             ModuleNews::Silent => {
                 self.roster.silent(serial);

@@ -12,7 +12,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-pub use self::answer::Answer;
+pub use self::answer::{Answer, Shown};
 use self::installation::{Installation, Known};
 use super::Moment;
 use super::outbox::Ending;
@@ -55,10 +55,8 @@ pub struct Installed {
 }
 
 /// What is new of a module as a whole.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ModuleNews {
-    /// A datapoint was read.
-    Value(Datapoint, DatapointValue),
     /// It refused a function: F19 was heard after it was asked.
     Refused(Function),
     /// It did not answer in time.
@@ -72,7 +70,7 @@ pub enum ModuleNews {
 }
 
 /// What a telegram tells.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fact {
     /// A report told the state of an output.
     Observed(Observation),
@@ -237,17 +235,17 @@ impl Interpreter {
         let Some(place) = self.modules.place(serial) else { return };
         let count = self.modules.at_mut(place).1.module_type.outputs();
         let answer =
-            |value| Fact::Answered(Answer { serial, datapoint, value, asked, seq, at, not_before: at });
+            |shown| Fact::Answered(Answer { serial, datapoint, shown, asked, seq, at, not_before: at });
         match DatapointValue::parse(datapoint, text) {
             DatapointValue::Outputs(outputs) => {
                 let outputs = outputs.first(count);
                 self.polled(place, outputs, asked, at, facts);
-                note(facts, || answer(DatapointValue::Outputs(outputs)));
+                note(facts, || answer(Shown::Outputs(outputs)));
             }
-            DatapointValue::Levels(levels) => facts.push(answer(DatapointValue::Levels(levels.first(count)))),
+            DatapointValue::Levels(levels) => facts.push(answer(Shown::Levels(levels.first(count)))),
             value => {
                 self.learn(place, &value);
-                facts.push(answer(value));
+                facts.push(answer(Shown::Nothing));
             }
         }
         if let (None, Some(aspect)) = (asked, Aspect::of(datapoint)) {
@@ -315,8 +313,8 @@ impl Interpreter {
         let Some(asked) = asked else { return };
         let (serial, known) = self.modules.at_mut(place);
         let changed = known.replied(heard, asked.seq);
-        self.pending.extend(changed.known().map(|(output, on)| Pending { serial, output, on, at }));
         if !changed.is_empty() {
+            self.pending.extend(changed.known().map(|(output, on)| Pending { serial, output, on, at }));
             known.awaits_until = at + REPORT_GRACE;
         } else if known.awaits_until <= at || !self.pending.iter().any(|pending| pending.serial == serial) {
             note(facts, || Fact::Module(serial, ModuleNews::CleanPoll));

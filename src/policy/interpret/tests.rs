@@ -217,7 +217,7 @@ fn a_report_that_fits_two_modules_is_applied_to_none_and_told_once() {
     let input = EventSource::parse_stem("E07L06I80").unwrap();
     let (one, two) = (Fact::Invalidate(serial(1)), Fact::Invalidate(serial(2)));
     let told = Fact::Unplaced { input, candidates: 2 };
-    assert_eq!(bench.facts, [one.clone(), two.clone(), told, one, two]);
+    assert_eq!(bench.facts, [one, two, told, one, two]);
 }
 
 #[test]

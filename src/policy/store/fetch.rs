@@ -14,6 +14,9 @@ const FETCHES_MAX: u8 = 4;
 /// How long after a delivered read its observations may still be on their way from the listener.
 const OBSERVATION_LAG: Duration = Duration::from_millis(20);
 
+/// When a read for which the bus had no room comes again.
+const BUSY_AGAIN: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Phase {
     #[default]
@@ -304,6 +307,10 @@ impl Store {
             if self.waiters.get(&token).is_some_and(|waiter| !self.has(waiter, aspect)) {
                 self.answer(token, Err(error), effects);
             }
+        }
+        if error == BusError::Busy {
+            // Nobody was asked: what is doubtful would stay so until somebody looks.
+            self.fetch_from(serial, aspect, Urgency::Poll, now + BUSY_AGAIN, now, effects);
         }
     }
 

@@ -447,6 +447,19 @@ fn the_least_recently_read_output_is_forgotten_but_not_its_fence() {
 }
 
 #[test]
+fn a_read_for_which_the_bus_had_no_room_comes_again_in_a_second() {
+    let mut bench = Bench::up();
+    bench.report(point(2, 0), true, 1000);
+    bench.due(1100);
+    assert_eq!(bench.fetches(), [(2, Aspect::Level)], "nothing tells the level of a dimmer that went on");
+    bench.store.fetch_ended(serial(2), Aspect::Level, Err(BusError::Busy), ms(1101), &mut bench.effects);
+    bench.due(2100);
+    assert_eq!(bench.fetches(), []);
+    bench.due(2101);
+    assert_eq!(bench.fetches(), [(2, Aspect::Level)]);
+}
+
+#[test]
 fn with_the_cache_off_every_read_that_may_wait_goes_to_the_bus() {
     let mut bench = Bench::with(|plan| plan.enabled = false);
     bench.store.link_changed(GATEWAY, true, ms(0), &mut bench.effects);
