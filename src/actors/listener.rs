@@ -158,6 +158,11 @@ impl Listener {
         }
     }
 
+    /// Telegrams that a door had no room for, of all doors. It is shown fewer, and no state grows stale by it.
+    fn unshown(&self) -> u64 {
+        self.facts.seen.iter().map(Outlet::lost).sum()
+    }
+
     fn tell_storm(&mut self) {
         let (gateway, name) = (self.plan.gateway, &self.plan.name);
         let mut effects = std::mem::take(&mut self.storm_effects);
@@ -322,6 +327,7 @@ impl Handler<Observe> for Listener {
             "storms_total": self.storm.storms_total(),
             "storm_telegrams_dropped_total": self.storm.dropped_total(),
             "facts_lost_total": self.news_lost,
+            "telegrams_unshown_total": self.unshown(),
         }))
     }
 }
@@ -333,6 +339,7 @@ impl Handler<Measure> for Listener {
         let mut sheet = Sheet::default();
         sheet.took(&names::STORM_TIME, &[&self.plan.name], self.storm.recoveries());
         sheet.count(&names::FACTS_LOST, &[&self.plan.name], self.news_lost);
+        sheet.count(&names::UNSHOWN, &[&self.plan.name], self.unshown());
         Ok(sheet)
     }
 }

@@ -1,7 +1,7 @@
 //! Links that come and go.
 
-use conbusd::actors::events::LinkState;
-use conbusd::actors::now;
+use conbusd::actors::events::{LinkState, Observe};
+use conbusd::actors::{ask, now};
 use conbusd::emulator::{Dose, Ending, Fault, FaultKind};
 use conbusd::policy::store::Want;
 use conbusd::policy::{BusError, Freshness};
@@ -168,6 +168,20 @@ fn a_door_that_had_no_room_hears_what_every_lamp_shows() {
             assert_eq!(heard.map(|(on, _, _)| on), Some(state.on), "{index}");
         }
         house.finish().await;
+    });
+}
+
+#[test]
+fn telegrams_that_a_door_had_no_room_for_are_counted() {
+    in_virtual_time(async {
+        for (busy, all_shown) in [(seconds(0), true), (seconds(8), false)] {
+            let house = house_of_24().doors_busy_for(busy).start();
+            pass(seconds(20)).await;
+            let told = ask(&house.app.listeners[0], Observe, seconds(1)).await.unwrap();
+            assert_eq!(told["telegrams_unshown_total"] == 0, all_shown, "{told}");
+            assert_eq!(told["facts_lost_total"], 0, "only the door misses them: {told}");
+            house.finish().await;
+        }
     });
 }
 

@@ -100,6 +100,8 @@ pub(super) struct GatewayTotals {
     storms_total: Option<u64>,
     /// What such modules said and nobody was told.
     storm_telegrams_dropped_total: Option<u64>,
+    /// Telegrams that found no room on the way to a door.
+    telegrams_unshown_total: Option<u64>,
 }
 
 /// What is promised of the cache.

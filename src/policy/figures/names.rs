@@ -77,6 +77,8 @@ families! {
     UNCONFIRMED: Counter "conbusd_commands_unconfirmed_total" ["gateway"] "Wishes that ended without a proof";
 
     FACTS_LOST: Counter "conbusd_facts_lost_total" ["gateway"] "News between actors that found no room";
+    UNSHOWN: Counter "conbusd_telegrams_unshown_total" ["gateway"]
+        "Telegrams that found no room on the way to a door, which shows fewer";
     STATE_WRITES: Counter "conbusd_state_writes_total" ["result"] "Times that the state was written to its file";
 
     HOMEKIT_PAIRINGS: Gauge "conbusd_homekit_pairings" [] "Controllers that are paired";

@@ -36,6 +36,7 @@ function gateway(one) {
       rare("Noise", one.noise_total),
       rare("Storms", one.storms_total),
       rare("Telegrams of storms", one.storm_telegrams_dropped_total),
+      rare("Telegrams not shown", one.telegrams_unshown_total),
       rare("News lost", (one.news_lost_total ?? 0) + (one.facts_lost_total ?? 0)),
     ),
   );
