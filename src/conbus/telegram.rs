@@ -385,7 +385,11 @@ impl Telegram {
 /// Prints the frame, each byte as the character of ISO 8859-1.
 impl fmt::Display for Telegram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&latin1(&self.to_bytes()))
+        let frame = self.to_bytes();
+        match str::from_utf8(&frame) {
+            Ok(letters) if letters.is_ascii() => f.write_str(letters),
+            _ => f.write_str(&latin1(&frame)),
+        }
     }
 }
 

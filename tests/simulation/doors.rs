@@ -4,17 +4,19 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
 use conbusd::actors::events::{AccessoryChanged, AccessoryId, LinkChanged, LinkState};
 use conbusd::actors::now as moment;
-use conbusd::conbus::Point;
+use conbusd::conbus::{Point, SerialNumber};
 use conbusd::config::Config;
 use conbusd::doors::mqtt::ModuleFace;
 use conbusd::doors::{AccessoryFace, Roll, homekit, http, mqtt};
 use conbusd::policy::switch::{AccessoryState, Target};
 use conbusd::policy::{AccessoryKind, Freshness, Moment, Origin};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::court::{Court, Floor, Promise, Shown, Window};
@@ -29,6 +31,24 @@ const LOOK_ROUND: Duration = Duration::from_millis(500);
 enum Sort {
     On,
     Brightness,
+}
+
+/// An accessory as the HTTP door tells of it, for somebody who believes that it has these fields.
+#[derive(Deserialize, Debug)]
+struct Object<'a> {
+    module: Option<&'a str>,
+    output: Option<u8>,
+    on: Option<bool>,
+    brightness: Option<u8>,
+    freshness: &'a str,
+    age_ms: Option<u64>,
+    origin: Option<&'a str>,
+}
+
+impl<'a> Object<'a> {
+    fn read(bytes: &'a [u8]) -> Self {
+        serde_json::from_slice(bytes).expect("an object of the contract")
+    }
 }
 
 /// By which a controller knows a characteristic: accessory and number.
@@ -174,9 +194,8 @@ impl Doors {
     fn judge_topic(&mut self, topic: &str, payload: &str) {
         let parts: Vec<&str> = topic.split('/').collect();
         let ["conbus", "home", serial, "output", output] = parts[..] else { return };
-        let of = |lamp: &Lamp| {
-            lamp.point.serial.to_string() == serial && lamp.point.output.get().to_string() == output
-        };
+        let (Ok(serial), Ok(output)) = (serial.parse::<SerialNumber>(), output.parse::<u8>()) else { return };
+        let of = |lamp: &Lamp| lamp.point.serial == serial && lamp.point.output.get() == output;
         let Some(at) = self.lamps.iter().position(of) else { return };
         let Ok(words) = serde_json::from_str::<Value>(payload) else { return };
         let on = words["state"].as_str().map(|word| word == "ON");
@@ -217,29 +236,28 @@ impl Doors {
     /// What the HTTP door answers, to somebody who asked when its window had come that far, when this lamp shows this.
     pub(crate) fn http(&self, at: usize, state: &AccessoryState, asked: Floor) {
         let Some(face) = self.face_of(self.lamps[at].point) else { return };
-        let object: Value = serde_json::from_slice(&http::pane::object(&face, state, moment())).unwrap();
-        self.judge_object((Window::Http, asked), at, &object);
+        let bytes = http::pane::object(&face, state, moment());
+        self.judge_object((Window::Http, asked), at, &Object::read(&bytes));
     }
 
-    fn judge_object(&self, (window, asked): (Window, Floor), at: usize, object: &Value) {
+    fn judge_object(&self, (window, asked): (Window, Floor), at: usize, object: &Object<'_>) {
         let (lamp, now) = (self.lamps[at], self.line.now());
-        let word = |key: &str| object[key].as_str();
         let mut court = self.court.borrow_mut();
         let ttl = court.ttl.as_millis() as u64;
         // The age is cut to whole milliseconds.
-        let age = object["age_ms"].as_u64().map(|age| age.max((age + 1).min(ttl)));
+        let age = object.age_ms.map(|age| age.max((age + 1).min(ttl)));
         let shown = Shown {
             point: lamp.point,
-            on: object["on"].as_bool(),
-            level: object["brightness"].as_u64().and_then(|level| u8::try_from(level).ok()),
-            freshness: match word("freshness") {
-                Some("fresh") => Freshness::Fresh,
-                Some("pending") => Freshness::Pending,
-                Some("stale") => Freshness::Stale,
+            on: object.on,
+            level: object.brightness,
+            freshness: match object.freshness {
+                "fresh" => Freshness::Fresh,
+                "pending" => Freshness::Pending,
+                "stale" => Freshness::Stale,
                 _ => Freshness::Unknown,
             },
             observed_at: age.map(|age| Moment::after_start(now.saturating_sub(Duration::from_millis(age)))),
-            origin: match word("origin") {
+            origin: match object.origin {
                 Some("report") => Some(Origin::Report),
                 Some("poll") => Some(Origin::Poll),
                 Some("read") => Some(Origin::Read),
@@ -247,16 +265,17 @@ impl Doors {
                 _ => None,
             },
         };
-        let is_its_own = word("module") == Some(&lamp.point.serial.to_string())
-            && object["output"].as_u64() == Some(u64::from(lamp.point.output.get()));
+        let module = object.module.and_then(|serial| serial.parse().ok());
+        let is_its_own = module == Some(lamp.point.serial) && object.output == Some(lamp.point.output.get());
         if !is_its_own {
-            court.broken(Promise::Provenance, now, || format!("{lamp:?} is shown as {object}"));
+            court.broken(Promise::Provenance, now, || format!("{lamp:?} is shown as {object:?}"));
         }
         court.shown_after(window, &shown, asked, now);
     }
 
-    fn face_of(&self, point: Point) -> Option<AccessoryFace> {
-        self.roll.as_ref()?.borrow().faces().find(|face| face.point == Some(point)).cloned()
+    fn face_of(&self, point: Point) -> Option<Arc<AccessoryFace>> {
+        let roll = self.roll.as_ref()?.borrow();
+        roll.all().iter().find(|card| card.face.point == Some(point)).map(|card| Arc::clone(&card.face))
     }
 
     /// What a wish for this lamp comes to when it is said at one of the doors; judged.
@@ -340,7 +359,7 @@ impl Doors {
         self.mqtt.told(id, *state);
         let event = http::pane::event(&face, state, moment());
         let object = event.strip_prefix(b"event: accessory\ndata: ").expect("the event is called so");
-        let object: Value = serde_json::from_slice(object).unwrap();
+        let object = Object::read(object);
         match self.lamps.iter().position(|lamp| Some(lamp.point) == face.point) {
             Some(place) => {
                 let shown = shown(self.lamps[place], state);
@@ -349,10 +368,10 @@ impl Doors {
                 self.judge_object((Window::HttpEvent, come), place, &object);
                 self.told.insert(place, shown);
             }
-            None if face.kind == AccessoryKind::Group && object["freshness"] == "fresh" => {
+            None if face.kind == AccessoryKind::Group && object.freshness == "fresh" => {
                 let members = members_of(&face.id, &self.lamps);
                 let observed = state.observed_at.map_or(now, Moment::since_start);
-                self.court.borrow_mut().group(&members, object["on"].as_bool(), observed, now);
+                self.court.borrow_mut().group(&members, object.on, observed, now);
             }
             None => {}
         }

@@ -233,7 +233,7 @@ impl Line {
     pub(crate) fn overheard(&self, telegram: &Telegram) {
         let now = self.now();
         let mut court = self.court.borrow_mut();
-        court.trace((now, telegram.to_string()));
+        court.trace((now, telegram));
         court.act("overheard");
         if matches!(telegram, Telegram::System(_)) {
             return;
@@ -255,7 +255,7 @@ impl Line {
         debug(now, "TX", telegram);
         let mut court = self.court.borrow_mut();
         court.figures.sent += 1;
-        court.trace((now, telegram.to_string()));
+        court.trace((now, telegram));
         self.pace.borrow_mut().wrote(telegram, now, &mut court);
         if let Telegram::System(system) = telegram {
             self.asked.borrow_mut().insert(system.serial, now);
@@ -283,7 +283,7 @@ impl Line {
         self.passes(telegram);
         let mut court = self.court.borrow_mut();
         court.figures.heard += 1;
-        court.trace((now, telegram.to_string()));
+        court.trace((now, telegram));
         self.pace.borrow_mut().heard(telegram, now);
         match telegram {
             Telegram::Reply(reply) => {
