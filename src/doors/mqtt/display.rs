@@ -85,12 +85,14 @@ impl Desk {
         let devices = self.devices();
         let parts: BTreeMap<String, Parts> =
             devices.iter().map(|device| (device.id.clone(), parts_of(&device.config))).collect();
-        let is_news = self.ledger.only(&self.wanted(&devices));
-        let is_news = self.ledger.only_parts(parts) || is_news;
-        for device in devices {
-            self.describe(device);
+        let are_topics_gone = self.ledger.only(&self.wanted(&devices));
+        let are_parts_gone = self.ledger.only_parts(parts);
+        if are_parts_gone {
+            for device in devices {
+                self.describe(device);
+            }
         }
-        is_news.then(|| Effect::Keep(self.ledger.encode()))
+        (are_topics_gone || are_parts_gone).then(|| Effect::Keep(self.ledger.encode()))
     }
 
     /// Every retained topic of the house as it is, with the gateway it belongs to.
