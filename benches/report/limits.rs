@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use conbusd::conbus::Telegram;
+use serde_json::Value;
 
 use crate::figures::{Bar, Section, median, number, pair};
 use crate::houses::Size;
@@ -192,6 +193,26 @@ pub(crate) fn count(bytes: usize) {
     println!("{seen}");
 }
 
+/// Waits until every module has told who it is and how warm; a new house is asked that at its leisure.
+fn identified(client: &mut Client) {
+    let give_up = clock() + Duration::from_secs(120);
+    let has_told =
+        |module: &Value| !module["software_version"].is_null() && !module["temperature_tenths"].is_null();
+    while !client.json("/api/modules").as_array().is_some_and(|modules| modules.iter().all(has_told)) {
+        assert!(clock() < give_up, "the modules do not tell who they are");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// A rest with somebody who has just looked at all lamps: the share of a core, and wake-ups a second.
+fn looked_at(daemon: &Daemon, client: &mut Client) -> (f64, f64) {
+    client.get("/api/accessories");
+    let (cpu, woken) = (cpu_nanoseconds(daemon.id()), wake_ups(daemon.id()));
+    std::thread::sleep(REST);
+    let cpu = (cpu_nanoseconds(daemon.id()) - cpu) as f64 / REST.as_nanos() as f64 * 100.0;
+    (cpu, (wake_ups(daemon.id()) - woken) as f64 / REST.as_secs_f64())
+}
+
 /// P5 and P11: memory and rest, with forty modules that are looked at.
 fn rest(section: &mut Section) -> Vec<Vec<String>> {
     let size = Size { modules: 40, gateways: 1 };
@@ -199,23 +220,26 @@ fn rest(section: &mut Section) -> Vec<Vec<String>> {
     let daemon = Daemon::start(&size.config(&ports));
     let mut client = daemon.listening();
     known(&mut client, 160);
-    std::thread::sleep(Duration::from_secs(10));
-    let (mut cores, mut wakes) = (Vec::new(), Vec::new());
-    for _ in 0..RESTS {
-        client.get("/api/accessories");
-        let (cpu, woken) = (cpu_nanoseconds(daemon.id()), wake_ups(daemon.id()));
-        std::thread::sleep(REST);
-        cores.push((cpu_nanoseconds(daemon.id()) - cpu) as f64 / REST.as_nanos() as f64 * 100.0);
-        wakes.push((wake_ups(daemon.id()) - woken) as f64 / REST.as_secs_f64());
-    }
+    let (first, _) = looked_at(&daemon, &mut client);
+    identified(&mut client);
+    let rests: Vec<_> = (0..RESTS).map(|_| looked_at(&daemon, &mut client)).collect();
     let resident = resident_kib(daemon.id()) as f64 / 1024.0;
     vec![
         section.judged_row(
             "P11: CPU with 40 modules looked at, % of a core",
             Bar::AtMost(0.5),
-            median(cores),
+            median(rests.iter().map(|(cpu, _)| *cpu)),
         ),
-        section.judged_row("P11: wake-ups a second of the same", Bar::AtMost(50.0), median(wakes)),
+        section.judged_row(
+            "P11: wake-ups a second of the same",
+            Bar::AtMost(50.0),
+            median(rests.iter().map(|(_, woken)| *woken)),
+        ),
+        vec![
+            "CPU in the first minute, while they tell who they are, % of a core".into(),
+            number(first),
+            String::new(),
+        ],
         section.judged_row("P5: RSS of the same, MiB", Bar::AtMost(12.0), resident),
     ]
 }
