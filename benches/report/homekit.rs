@@ -16,6 +16,9 @@ use crate::tap::Tap;
 /// Characteristics of a request, sessions that ask at the same time, and requests of each in a round.
 const READS: [(usize, usize, usize); 4] = [(1, 1, 400), (1, 8, 200), (24, 1, 200), (296, 1, 80)];
 
+/// The peers are slow.
+const ROUNDS: usize = 5;
+
 /// Turns of a switch whose event is waited for; of a bridge that lets each wait for half a second fewer.
 const TURNS: usize = 200;
 const TURNS_OF_SLOW: usize = 30;
@@ -88,7 +91,7 @@ impl<'a> Read<'a> {
             sessions,
             failed: None,
         });
-        let rounds = by_turns(asked.len(), |at| asked[at].round(self.requests));
+        let rounds = by_turns(asked.len(), ROUNDS, |at| asked[at].round(self.requests));
         asked
             .into_iter()
             .zip(rounds)

@@ -182,7 +182,8 @@ impl Alarm {
     {
         let Some(at) = at else { return };
         match self.armed {
-            Some((armed, _)) if armed <= at && at.since(armed) < MOVED_BY => return,
+            // One that is due has rung, though nobody has looked at it yet.
+            Some((armed, _)) if armed <= at && (at.since(armed) < MOVED_BY || armed <= now()) => return,
             Some((_, handle)) => {
                 ctx.cancel_future(handle);
             }
