@@ -7,6 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
+use crate::calm::{Patience, Probe, told};
 use crate::figures::{Bar, Section, median, number, pair, quantile};
 use crate::house::text_of_24;
 use crate::programs::{Client, Daemon, Other, clock, cpu_nanoseconds};
@@ -17,7 +18,7 @@ const REQUESTS: usize = 1_000;
 const CLIENTS: usize = 16;
 
 /// A request takes microseconds, and what else the machine does comes and goes.
-const ROUNDS: usize = 15;
+const ROUNDS: Patience = Patience { wanted: 15, limit: 45 };
 
 /// What one accessory looks like, for those that only answer.
 const OBJECT: &str = concat!(
@@ -156,20 +157,29 @@ impl Rounds {
     }
 }
 
-/// Every server in every one of so many rounds, by turns; one more before them warms up. `one` measures the server of
-/// this number.
-pub(crate) fn by_turns(servers: usize, rounds: usize, mut one: impl FnMut(usize) -> Served) -> Vec<Rounds> {
-    let mut served: Vec<Rounds> = (0..servers).map(|_| Rounds(Vec::new())).collect();
-    for round in 0..=rounds {
+/// Every server in every round, by turns; `one` measures the server of this number. Gives also how many rounds were
+/// left out.
+pub(crate) fn by_turns(
+    servers: usize,
+    rounds: Patience,
+    mut one: impl FnMut(usize) -> Served,
+) -> (Vec<Rounds>, usize) {
+    let probe = Probe::new();
+    let (measured, left_out) = rounds.measure(|round| {
+        let mut control = probe.take();
+        let mut all: Vec<(usize, Served)> = Vec::new();
         for turn in 0..servers {
             let at = (round + turn) % servers;
-            let measured = one(at);
-            if round > 0 {
-                served[at].0.push(measured);
-            }
+            all.push((at, one(at)));
+            control = control.max(probe.take());
         }
+        (control, all)
+    });
+    let mut served: Vec<Rounds> = (0..servers).map(|_| Rounds(Vec::new())).collect();
+    for (at, one) in measured.into_iter().flatten() {
+        served[at].0.push(one);
     }
-    served
+    (served, left_out)
 }
 
 pub(crate) fn section() -> Section {
@@ -189,18 +199,20 @@ pub(crate) fn section() -> Section {
         ("raw loop with `httparse`", raw.id(), local(raw.line())),
     ];
     section.say(format!(
-        "HTTP/1.1 over kept connections, {REQUESTS} requests of each client, {ROUNDS} rounds by turns: medians of \
-         the rounds, ratios of CPU in the same round, times of all requests of all rounds. The servers answer with \
+        "HTTP/1.1 over kept connections, {REQUESTS} requests of each client, {} rounds by turns: medians of the \
+         rounds, ratios of CPU in the same round, times of all requests of all rounds. The servers answer with \
          bodies of the same form; only the daemon's come from its actors. Every server has one thread; clients \
-         share the machine with them, so requests a second are the clients' too, and CPU is the anchor."
+         share the machine with them, so requests a second are the clients' too, and CPU is the anchor.",
+        ROUNDS.wanted
     ));
     let mut rows = Vec::new();
+    let (mut left_out, mut of) = (0, 0);
     for (what, path, clients) in [
         ("one accessory", "/api/accessories/m1o0", 1),
         ("one accessory", "/api/accessories/m1o0", CLIENTS),
         ("list of 24", "/api/accessories", CLIENTS),
     ] {
-        let served = by_turns(servers.len(), ROUNDS, |at| {
+        let (served, disturbed) = by_turns(servers.len(), ROUNDS, |at| {
             let (_, program, address) = servers[at];
             let asks = (0..clients).map(|_| {
                 let mut client = Client::connect(address);
@@ -209,6 +221,8 @@ pub(crate) fn section() -> Section {
             serve(program, REQUESTS, asks.collect())
         });
         let raw = served[servers.len() - 1].cpu();
+        left_out += disturbed;
+        of += disturbed + raw.len();
         for (at, (name, ..)) in servers.iter().enumerate() {
             let rounds = &served[at];
             let cpu = pair(&rounds.cpu(), &raw);
@@ -233,5 +247,6 @@ pub(crate) fn section() -> Section {
         &["request", "server", "requests/s", "CPU µs each", "to the raw loop", "p50 µs", "p99 µs", "bar"],
         &rows,
     );
+    section.say(told(left_out, of));
     section
 }

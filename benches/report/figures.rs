@@ -28,31 +28,7 @@ pub(crate) struct Paired {
     pub(crate) ratio: f64,
 }
 
-/// Measures both in each round, by turns first.
-pub(crate) fn paired(
-    rounds: usize,
-    mut ours: impl FnMut() -> f64,
-    mut control: impl FnMut() -> f64,
-) -> Paired {
-    let (mut first, mut second) = (Vec::new(), Vec::new());
-    for round in 0..=rounds {
-        let pair = if round % 2 == 0 {
-            let one = ours();
-            (one, control())
-        } else {
-            let other = control();
-            (ours(), other)
-        };
-        // The first round warms up.
-        if round > 0 {
-            first.push(pair.0);
-            second.push(pair.1);
-        }
-    }
-    pair(&first, &second)
-}
-
-/// The same of values that were measured already.
+/// Both as they were measured by turns.
 pub(crate) fn pair(ours: &[f64], control: &[f64]) -> Paired {
     Paired {
         ours: median(ours.iter().copied()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::bridges::{Bridge, Bridges, Control};
+use crate::calm::Patience;
 use crate::doors::{Rounds, Served, by_turns, serve};
 use crate::fan::{AtRest, LISTENERS, Loop, micros_since, timed_gateway};
 use crate::figures::{Bar, Section, number, pair, quantile};
@@ -91,7 +92,7 @@ impl<'a> Read<'a> {
             sessions,
             failed: None,
         });
-        let rounds = by_turns(asked.len(), ROUNDS, |at| asked[at].round(self.requests));
+        let (rounds, _) = by_turns(asked.len(), Patience::none(ROUNDS), |at| asked[at].round(self.requests));
         asked
             .into_iter()
             .zip(rounds)

@@ -14,6 +14,7 @@
 
 mod bridges;
 mod bus;
+mod calm;
 mod codec;
 mod corpus;
 mod doors;
