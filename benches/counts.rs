@@ -31,7 +31,7 @@ use house::{House, WITHIN, Way};
 const WORK: [(&str, &str, u32, Option<f64>); 5] = [
     ("bare", "a bare actix send", 10_000, None),
     ("cache", "P1: a hit of the cache", 10_000, Some(3_500.0)),
-    ("accessory", "a hit of accessory and cache", 10_000, Some(7_780.0)),
+    ("accessory", "a hit of accessory and cache", 10_000, Some(7_450.0)),
     ("store", "a hit of the store without a message", 10_000, Some(392.0)),
     ("codec", "a telegram, bytes to facts", 20_000, Some(433.0)),
 ];
