@@ -63,50 +63,45 @@ impl<'a> AccessoryObject<'a> {
     /// Appends its bytes. They are what `Serialize` would write, which looks at each letter of the keys, too: it took
     /// longer than the actors that were asked.
     fn write(&self, to: &mut Vec<u8>) {
-        to.extend_from_slice(b"{\"id\":");
-        write_text(self.id, to);
-        to.extend_from_slice(b",\"name\":");
-        write_text(self.name, to);
-        to.extend_from_slice(b",\"room\":");
-        write_text(self.room, to);
-        to.extend_from_slice(b",\"kind\":");
-        write_text(self.kind.word(), to);
-        to.extend_from_slice(b",\"module\":");
+        write_text(b"{\"id\":", self.id, to);
+        write_text(b",\"name\":", self.name, to);
+        write_text(b",\"room\":", self.room, to);
+        write_text(b",\"kind\":", self.kind.word(), to);
         match &self.module {
-            Some(serial) => write_quoted(&serial.digits(), to),
-            None => to.extend_from_slice(b"null"),
+            Some(serial) => write_quoted(b",\"module\":", &serial.digits(), to),
+            None => to.extend_from_slice(b",\"module\":null"),
         }
-        to.extend_from_slice(b",\"output\":");
-        write_value(&self.output, to);
-        to.extend_from_slice(b",\"on\":");
-        write_value(&self.on, to);
-        to.extend_from_slice(b",\"brightness\":");
-        write_value(&self.brightness, to);
-        to.extend_from_slice(b",\"freshness\":");
-        write_value(&self.freshness, to);
-        to.extend_from_slice(b",\"age_ms\":");
-        write_value(&self.age_ms, to);
-        to.extend_from_slice(b",\"origin\":");
-        write_value(&self.origin, to);
+        write_field(b",\"output\":", &self.output, to);
+        write_field(b",\"on\":", &self.on, to);
+        write_field(b",\"brightness\":", &self.brightness, to);
+        write_field(b",\"freshness\":", &self.freshness, to);
+        write_field(b",\"age_ms\":", &self.age_ms, to);
+        write_field(b",\"origin\":", &self.origin, to);
         to.push(b'}');
     }
 }
 
-/// Appends a text with its quotes.
-fn write_text(text: &str, to: &mut Vec<u8>) {
+/// Appends a key, as it is, and a text with its quotes.
+fn write_text(key: &[u8], text: &str, to: &mut Vec<u8>) {
     let is_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     // To the end in any case: that takes several bytes at a time.
     if text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
-        write_value(text, to);
+        write_field(key, text, to);
     } else {
-        write_quoted(text.as_bytes(), to);
+        write_quoted(key, text.as_bytes(), to);
     }
 }
 
-fn write_quoted(plain: &[u8], to: &mut Vec<u8>) {
+fn write_quoted(key: &[u8], plain: &[u8], to: &mut Vec<u8>) {
+    to.extend_from_slice(key);
     to.push(b'"');
     to.extend_from_slice(plain);
     to.push(b'"');
+}
+
+fn write_field(key: &[u8], value: &(impl Serialize + ?Sized), to: &mut Vec<u8>) {
+    to.extend_from_slice(key);
+    write_value(value, to);
 }
 
 fn write_value(value: &(impl Serialize + ?Sized), to: &mut Vec<u8>) {
