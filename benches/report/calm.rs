@@ -39,35 +39,57 @@ impl Patience {
         Self { wanted: rounds, limit: rounds }
     }
 
-    /// Measures rounds until there are enough of them, the first for nothing: it warms up. `one` gives what it measured
-    /// and how long the control took. Gives those that count, and how many were left out.
-    pub(crate) fn measure<T>(self, mut one: impl FnMut(usize) -> (f64, T)) -> (Vec<T>, usize) {
-        let mut rounds: Vec<(f64, T)> = Vec::new();
-        let is_calm = |control: f64, rounds: &[(f64, T)]| {
-            let best = rounds.iter().map(|(control, _)| *control).fold(f64::INFINITY, f64::min);
-            control <= DISTURBED * best
-        };
-        let calm = |rounds: &[(f64, T)]| -> usize {
-            rounds.iter().filter(|(control, _)| is_calm(*control, rounds)).count()
-        };
+    /// Measures rounds until there are enough of them, the first for nothing: it warms up. `one` gives how long the
+    /// control took and what it measured. Gives the rounds that count.
+    pub(crate) fn measure<T>(self, mut one: impl FnMut(usize) -> (f64, T)) -> (Vec<T>, Sifted) {
         one(0);
-        while rounds.len() < self.limit && calm(&rounds) < self.wanted {
-            rounds.push(one(rounds.len() + 1));
-        }
-        let (count, enough) = (rounds.len(), calm(&rounds) >= self.wanted);
-        let keep: Vec<bool> =
-            rounds.iter().map(|(control, _)| !enough || is_calm(*control, &rounds)).collect();
-        let kept: Vec<T> =
-            rounds.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|((_, round), _)| round).collect();
-        let left_out = count - kept.len();
-        (kept, left_out)
+        let (mut rounds, mut best): (Vec<(f64, T)>, f64) = (Vec::new(), f64::INFINITY);
+        let is_enough = loop {
+            let calm = rounds.iter().filter(|(control, _)| *control <= DISTURBED * best).count();
+            if calm >= self.wanted || rounds.len() >= self.limit {
+                break calm >= self.wanted;
+            }
+            let round = one(rounds.len() + 1);
+            best = best.min(round.0);
+            rounds.push(round);
+        };
+        let (of, slowest) = (rounds.len(), if is_enough { DISTURBED * best } else { f64::INFINITY });
+        let counted: Vec<T> =
+            rounds.into_iter().filter(|(control, _)| *control <= slowest).map(|(_, round)| round).collect();
+        let sifted = Sifted { of, left_out: of - counted.len(), unsettled: usize::from(!is_enough) };
+        (counted, sifted)
     }
 }
 
-/// What is said of rounds that were left out.
-pub(crate) fn told(left_out: usize, of: usize) -> String {
-    format!(
-        "{left_out} of {of} rounds were left out, in which the machine was not the program's own: the framing alone took a \
-         tenth longer than at its best."
-    )
+/// What became of the rounds of some measurements.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Sifted {
+    of: usize,
+    left_out: usize,
+    /// Measurements without enough rounds that were undisturbed.
+    unsettled: usize,
+}
+
+impl Sifted {
+    /// Of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            of: self.of + other.of,
+            left_out: self.left_out + other.left_out,
+            unsettled: self.unsettled + other.unsettled,
+        }
+    }
+
+    /// What is said of it.
+    pub(crate) fn told(self) -> String {
+        let Self { of, left_out, unsettled } = self;
+        let mut told = format!(
+            "{left_out} of {of} rounds were left out, in which the machine was not the program's own: the framing alone \
+             took a tenth longer than at its best."
+        );
+        if unsettled > 0 {
+            told += &format!(" In {unsettled} measurements too few were undisturbed, and all of them count.");
+        }
+        told
+    }
 }

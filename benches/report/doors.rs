@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use crate::calm::{Patience, Probe, told};
+use crate::calm::{Patience, Probe, Sifted};
 use crate::figures::{Bar, Section, median, number, pair, quantile};
 use crate::house::text_of_24;
 use crate::programs::{Client, Daemon, Other, clock, cpu_nanoseconds};
@@ -157,15 +157,14 @@ impl Rounds {
     }
 }
 
-/// Every server in every round, by turns; `one` measures the server of this number. Gives also how many rounds were
-/// left out.
+/// Every server in every round, by turns; `one` measures the server of this number.
 pub(crate) fn by_turns(
     servers: usize,
     rounds: Patience,
     mut one: impl FnMut(usize) -> Served,
-) -> (Vec<Rounds>, usize) {
+) -> (Vec<Rounds>, Sifted) {
     let probe = Probe::new();
-    let (measured, left_out) = rounds.measure(|round| {
+    let (measured, sifted) = rounds.measure(|round| {
         let mut control = probe.take();
         let mut all: Vec<(usize, Served)> = Vec::new();
         for turn in 0..servers {
@@ -179,7 +178,7 @@ pub(crate) fn by_turns(
     for (at, one) in measured.into_iter().flatten() {
         served[at].0.push(one);
     }
-    (served, left_out)
+    (served, sifted)
 }
 
 pub(crate) fn section() -> Section {
@@ -199,20 +198,20 @@ pub(crate) fn section() -> Section {
         ("raw loop with `httparse`", raw.id(), local(raw.line())),
     ];
     section.say(format!(
-        "HTTP/1.1 over kept connections, {REQUESTS} requests of each client, {} rounds by turns: medians of the \
+        "HTTP/1.1 over kept connections, {REQUESTS} requests of each client, at least {} rounds by turns: medians of the \
          rounds, ratios of CPU in the same round, times of all requests of all rounds. The servers answer with \
          bodies of the same form; only the daemon's come from its actors. Every server has one thread; clients \
          share the machine with them, so requests a second are the clients' too, and CPU is the anchor.",
         ROUNDS.wanted
     ));
     let mut rows = Vec::new();
-    let (mut left_out, mut of) = (0, 0);
+    let mut sifted = Sifted::default();
     for (what, path, clients) in [
         ("one accessory", "/api/accessories/m1o0", 1),
         ("one accessory", "/api/accessories/m1o0", CLIENTS),
         ("list of 24", "/api/accessories", CLIENTS),
     ] {
-        let (served, disturbed) = by_turns(servers.len(), ROUNDS, |at| {
+        let (served, of_row) = by_turns(servers.len(), ROUNDS, |at| {
             let (_, program, address) = servers[at];
             let asks = (0..clients).map(|_| {
                 let mut client = Client::connect(address);
@@ -221,8 +220,7 @@ pub(crate) fn section() -> Section {
             serve(program, REQUESTS, asks.collect())
         });
         let raw = served[servers.len() - 1].cpu();
-        left_out += disturbed;
-        of += disturbed + raw.len();
+        sifted = sifted.and(of_row);
         for (at, (name, ..)) in servers.iter().enumerate() {
             let rounds = &served[at];
             let cpu = pair(&rounds.cpu(), &raw);
@@ -247,6 +245,6 @@ pub(crate) fn section() -> Section {
         &["request", "server", "requests/s", "CPU µs each", "to the raw loop", "p50 µs", "p99 µs", "bar"],
         &rows,
     );
-    section.say(told(left_out, of));
+    section.say(sifted.told());
     section
 }

@@ -151,7 +151,7 @@ pub async fn run(config: &Config, file: &Path) -> Result<(), RunError> {
 }
 
 /// Waits for something that is looked at when it has been woken and not before: the thread looks at what it was started
-/// with each time that anything happens, and three signals and a timer cost more than a read of the cache.
+/// with each time that anything happens, and the three signals alone take 750 instructions.
 async fn when_woken<T>(something: impl Future<Output = T>) -> T {
     let mut one = FuturesUnordered::from_iter([something]);
     loop {

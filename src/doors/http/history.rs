@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::json;
-use super::routes::{Site, good};
+use super::routes::{Site, good, named};
 use super::translate::{self, Fault};
 use crate::actors::events::{AccessoryId, Recall};
 use crate::actors::{ask, now};
@@ -119,10 +119,7 @@ pub(super) async fn history(State(site): State<Arc<Site>>, uri: Uri) -> Result<R
     let (accessory, limit) = translate::recall(uri.query())?;
     let cards = site.cards();
     let accessory = match accessory {
-        Some(id) => {
-            let card = cards.named(id).ok_or_else(|| Fault::unknown_accessory(id))?;
-            Some(card.face.place)
-        }
+        Some(id) => Some(named(&cards, id)?.face.place),
         None => None,
     };
     let entries = match cards.history() {

@@ -29,7 +29,7 @@ use super::translate::{self, Fault};
 use super::{House, Limits, beside, document, history, page};
 use crate::actors::events::{GetState, Observe, SetTarget};
 use crate::actors::{ask, now};
-use crate::doors::Cards;
+use crate::doors::{AccessoryCard, Cards};
 use crate::policy::store::Want;
 use crate::policy::switch::{AccessoryState, Until};
 use crate::policy::{BusError, Freshness, Moment};
@@ -217,7 +217,7 @@ pub(super) async fn accessory(
 ) -> Result<Response, Fault> {
     let (face, read) = {
         let cards = site.house.roll.borrow();
-        let card = cards.named(id).ok_or_else(|| Fault::unknown_accessory(id))?;
+        let card = named(&cards, id)?;
         let max_age = translate::want(query, asked_at)?;
         // Through the handle that all readers share: a copy of it would be a place of its own in the mailbox.
         (Arc::clone(&card.face), ask(&card.addr, GetState { max_age }, READ_WITHIN))
@@ -236,11 +236,16 @@ async fn set(
     let body = read(&headers, body, site.limits.body_within).await?;
     let cards = site.cards();
     let id = known(id)?;
-    let card = cards.named(&id).ok_or_else(|| Fault::unknown_accessory(&id))?;
+    let card = named(&cards, &id)?;
     let target = translate::target(&body, &card.face.id, (card.face.kind, card.face.dims))?;
     let wish = SetTarget { target, until: Until::Confirmed, client: CLIENT };
     let state = cards.wish(card, translate::name(client.as_deref(), &headers), wish, WRITE_WITHIN).await?;
     Ok(good(json::object(&AccessoryObject::new(&card.face, &state, now()))))
+}
+
+/// The accessory with this id.
+pub(super) fn named<'a>(cards: &'a Cards, id: &str) -> Result<&'a AccessoryCard, Fault> {
+    cards.named(id).ok_or_else(|| Fault::unknown_accessory(id))
 }
 
 /// A path that is no text names no accessory.
